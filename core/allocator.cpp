@@ -1,0 +1,65 @@
+#include "core/allocator.h"
+
+#include <algorithm>
+
+namespace mtyolo {
+namespace {
+
+// Size classes waste at most 1/8: multiples of 64 bytes, then of an eighth of the power of two below.
+size_t size_class(size_t bytes) {
+  size_t step = 64;
+  while (step * 16 <= bytes) step *= 2;
+  return std::max<size_t>((bytes + step - 1) / step * step, 64);
+}
+
+}  // namespace
+
+Allocator::Allocator(Device device, DeviceRuntime& runtime) : device_(device), runtime_(runtime) {}
+
+Allocator::~Allocator() { release_cached(); }
+
+void* Allocator::allocate(size_t bytes) {
+  const size_t size = size_class(bytes);
+  const std::lock_guard lock(mutex_);
+  stats_.requests += 1;
+  void* pointer = nullptr;
+  if (auto it = cache_.find(size); it != cache_.end() && !it->second.empty()) {
+    pointer = it->second.back();
+    it->second.pop_back();
+    stats_.cached_bytes -= size;
+  } else {
+    stats_.system_requests += 1;
+    pointer = runtime_.allocate(size);
+  }
+  stats_.in_use_bytes += size;
+  stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
+  return pointer;
+}
+
+void Allocator::free(void* pointer, size_t bytes) noexcept {
+  const size_t size = size_class(bytes);
+  const std::lock_guard lock(mutex_);
+  cache_[size].push_back(pointer);
+  stats_.in_use_bytes -= size;
+  stats_.cached_bytes += size;
+}
+
+void Allocator::release_cached() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (auto& [size, pointers] : cache_)
+    for (void* p : pointers) runtime_.free(p, size);
+  cache_.clear();
+  stats_.cached_bytes = 0;
+}
+
+AllocatorStats Allocator::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+const std::shared_ptr<Allocator>& host_allocator() {
+  static const auto allocator = std::make_shared<Allocator>();
+  return allocator;
+}
+
+}  // namespace mtyolo

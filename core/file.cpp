@@ -1,0 +1,150 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "core/error.h"
+
+namespace mtyolo {
+namespace {
+
+[[noreturn]] void fail_file(const std::string& path, const std::string& what, const char* code,
+                            const std::string& suggestion = {}) {
+  throw Error({ExitCode::kRuntime, code, what, path, {}, suggestion});
+}
+
+// A file descriptor that closes itself.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+// Opens a regular file for reading and returns its size.
+size_t open_regular(const std::string& path, Descriptor& d) {
+  d.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (d.fd < 0)
+    fail_file(path, errno == ENOENT ? "no such file" : std::string("cannot open: ") + std::strerror(errno),
+              errno == ENOENT ? "file_not_found" : "file_open");
+  struct stat info {};
+  if (::fstat(d.fd, &info) != 0) fail_file(path, std::string("cannot stat: ") + std::strerror(errno), "file_open");
+  if (S_ISDIR(info.st_mode)) fail_file(path, "is a folder, expected a file", "file_kind");
+  if (!S_ISREG(info.st_mode)) fail_file(path, "is not a regular file", "file_kind");
+  return size_t(info.st_size);
+}
+
+}  // namespace
+
+std::shared_ptr<MappedFile> MappedFile::open(const std::string& path) {
+  Descriptor d;
+  const size_t size = open_regular(path, d);
+  std::shared_ptr<MappedFile> file(new MappedFile);
+  file->path_ = path;
+  file->size_ = size;
+  if (size == 0) return file;
+  void* p = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, d.fd, 0);
+  if (p == MAP_FAILED) fail_file(path, std::string("cannot map: ") + std::strerror(errno), "file_open");
+  file->data_ = static_cast<const std::byte*>(p);
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release_pages() const noexcept {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
+std::string read_file(const std::string& path, size_t limit_bytes) {
+  Descriptor d;
+  const size_t size = open_regular(path, d);
+  if (size > limit_bytes)
+    fail_file(path, fmt::format("has {} bytes, the limit is {}", size, limit_bytes), "file_too_large");
+  std::string text(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::read(d.fd, text.data() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_file(path, std::string("cannot read: ") + std::strerror(errno), "file_read");
+    if (n == 0) fail_file(path, "became shorter while it was read", "file_read");
+    done += size_t(n);
+  }
+  return text;
+}
+
+std::string read_stdin(size_t limit_bytes) {
+  std::string text;
+  char buffer[1 << 16];
+  while (true) {
+    const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_file("-", std::string("cannot read: ") + std::strerror(errno), "file_read");
+    if (n == 0) return text;
+    text.append(buffer, size_t(n));
+    if (text.size() > limit_bytes) fail_file("-", fmt::format("more than {} bytes", limit_bytes), "file_too_large");
+  }
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+  const std::filesystem::path p(path);
+  const auto folder = p.has_parent_path() ? p.parent_path() : std::filesystem::path(".");
+  temporary_ = (folder / ("." + p.filename().string() + ".tmp." + std::to_string(::getpid()))).string();
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail_file(path_, std::string("cannot write: ") + std::strerror(errno), "file_write");
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail_write(const char* what) {
+  fail_file(path_, fmt::format("{}: {}", what, std::strerror(errno)), "file_write", "the old file, if any, is unchanged");
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_write("cannot write");
+    done += size_t(n);
+  }
+  position_ += bytes.size();
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail_write("cannot flush to disk");
+  const int fd = std::exchange(descriptor_, -1);
+  if (::close(fd) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    ::unlink(temporary_.c_str());
+    fail_write("cannot rename");
+  }
+  const std::filesystem::path p(path_);
+  Descriptor folder{::open(p.has_parent_path() ? p.parent_path().c_str() : ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY)};
+  if (folder.fd >= 0 && ::fsync(folder.fd) != 0 && errno != EINVAL) fail_write("cannot flush the folder to disk");
+}
+
+void write_file_atomically(const std::string& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void make_folders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) fail_file(path, "cannot create the folder: " + error.message(), "file_write");
+}
+
+}  // namespace mtyolo

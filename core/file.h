@@ -1,0 +1,65 @@
+// Files: read whole, map, write atomically. Only regular files are opened for reading (reliability.md section 2):
+// pipes, devices, folders and endless links are refused by name.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mtyolo {
+
+// The bytes of a file mapped read-only. Throws Error{"file_*"} with `exit` unset (kRuntime) when it cannot be
+// opened, is not a regular file, or is empty-but-unreadable. An empty file maps to an empty span.
+class MappedFile {
+ public:
+  static std::shared_ptr<MappedFile> open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+  // Lets the system drop the pages already read; they are read again from the file when touched.
+  void release_pages() const noexcept;
+
+ private:
+  MappedFile() = default;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  std::string path_;
+};
+
+// The whole file, at most `limit_bytes` (else Error{"file_too_large"}).
+std::string read_file(const std::string& path, size_t limit_bytes);
+std::string read_stdin(size_t limit_bytes);
+
+// Writes to a temporary name in the same folder, fsyncs and renames: readers see the old file or the new one,
+// never a part. Throws Error{"file_write"} and leaves the old file.
+void write_file_atomically(const std::string& path, std::string_view bytes);
+
+// The same for large content in parts: write to stream(), then commit(). Without commit nothing remains.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  uint64_t position() const { return position_; }
+  void commit();
+
+ private:
+  [[noreturn]] void fail_write(const char* what);
+  std::string path_, temporary_;
+  int descriptor_ = -1;
+  uint64_t position_ = 0;
+};
+
+void make_folders(const std::string& path);  // like mkdir -p; throws Error
+
+}  // namespace mtyolo

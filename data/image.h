@@ -1,0 +1,52 @@
+// 8-bit RGB pictures in memory, decoding, and the resizing of YOLOv7 to the bit (data.md sections 2 to 4).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mtyolo::data {
+
+// Row-major, 3 bytes R,G,B per pixel, no padding between rows.
+struct Image {
+  int width = 0, height = 0;
+  std::vector<uint8_t> pixels;  // width * height * 3
+
+  Image() = default;
+  Image(int width, int height, uint8_t value = 0);
+  uint8_t* row(int y) { return pixels.data() + size_t(y) * size_t(width) * 3; }
+  const uint8_t* row(int y) const { return pixels.data() + size_t(y) * size_t(width) * 3; }
+};
+
+// EXIF rotation applied, alpha dropped, grey replicated, 16 bits cut to 8, CMYK converted. The content decides the
+// format, not the name. Throws Error{kData} that names the file and the fault; limits as in reliability.md section 6.
+Image read_image(const std::string& path);
+Image decode_image(std::span<const std::byte> bytes, const std::string& name);
+
+// INTER_LINEAR on 8 bits, equal to OpenCV's to the bit (data.md 3.1), and INTER_AREA for shrinking (3.2).
+Image resize_linear(const Image& image, int width, int height);
+Image resize_area(const Image& image, int width, int height);
+
+// What letterbox did: network pixel = image pixel * scale + (left, top).
+struct Letterbox {
+  double scale = 1;
+  int left = 0, top = 0;              // whole pixels added before the image
+  double pad_x = 0, pad_y = 0;        // un-rounded halves, as the reference reports them
+  int source_width = 0, source_height = 0;
+};
+
+struct LetterboxParams {
+  int width = 640, height = 640;  // target
+  bool auto_pad = true;           // pad only to a multiple of stride
+  bool scale_up = true;
+  int stride = 32;
+};
+
+// Scales the image to fit and pads with 114 (data.md section 4).
+Image letterbox(const Image& image, const LetterboxParams& params, Letterbox& done);
+
+// The longest side brought to `size` (data.md 2.1): area averaging when shrinking without augmentation, else linear.
+Image load_scaled(const Image& image, int size, bool augment);
+
+}  // namespace mtyolo::data

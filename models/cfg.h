@@ -1,0 +1,47 @@
+// The model description: rows of the YOLOv7 cfg (graph.md section 1), from a YAML file, from the dict pickled inside
+// a checkpoint, or from our own compact notation.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/document.h"
+
+namespace mtyolo::models {
+
+// One argument of a row. Text is looked up in tables, never evaluated.
+struct CfgArg {
+  enum class Kind { kNull, kNumber, kBool, kText, kList };
+  Kind kind = Kind::kNull;
+  double number = 0;
+  bool flag = false;
+  std::string text;           // "nc", "anchors", "nearest", "nn.LeakyReLU(0.1)"
+  std::vector<CfgArg> items;  // kList
+};
+
+struct CfgRow {
+  int index = 0;          // row number i
+  std::vector<int> from;  // absolute row numbers; -1 only for the input image of row 0
+  int repeats = 1;        // before depth_multiple
+  std::string module;
+  std::vector<CfgArg> args;
+  int line = 0;           // in the file, 0 if none
+};
+
+struct Cfg {
+  std::string source;      // file name, or what it came from; for messages
+  int nc = 80;
+  int channels = 3;        // key `ch`
+  double depth_multiple = 1, width_multiple = 1;
+  std::vector<std::vector<float>> anchors;  // per level: w,h,w,h,... in input pixels
+  std::vector<CfgRow> rows;
+  Document document;       // as read; stored in the checkpoints we write
+};
+
+Cfg cfg_from_document(const Document& document, const std::string& source);
+Cfg cfg_from_file(const std::string& path);             // official YAML, or our compact notation
+const std::vector<std::string>& shipped_cfg_names();    // "yolov7", "yolov7-tiny", ...
+Cfg shipped_cfg(const std::string& name);               // throws Error with the nearest name
+
+}  // namespace mtyolo::models

@@ -1,0 +1,17 @@
+// One function per kind of golden case. Each throws GoldenMismatch when the case does not hold and GoldenNotBuilt
+// when the case needs something this version does not have.
+#pragma once
+
+#include "tests/support/golden.h"
+
+namespace mtyolo::test {
+
+void run_ops_case(const GoldenCase& c);
+void run_checkpoint_case(const GoldenCase& c);
+void run_forward_case(const GoldenCase& c);
+void run_nms_case(const GoldenCase& c);
+void run_detect_case(const GoldenCase& c);
+void run_letterbox_case(const GoldenCase& c);
+void run_multitask_case(const GoldenCase& c);
+
+}  // namespace mtyolo::test
