@@ -1,0 +1,78 @@
+#include "models/plan/network.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/profile.h"
+
+namespace mtyolo::models {
+
+std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
+                                              const ops::blocked::KernelTable& table) {
+  const profile::Scope scope("pack weights");
+  FoldedGraph folded = fold_graph(graph);
+  auto network = std::make_shared<Network>();
+  network->graph_ = chain_pools(folded.graph);
+
+  // Largest first, so that the threads finish together.
+  std::vector<std::pair<int64_t, int>> order;
+  for (const auto& [id, recipe] : folded.recipes) {
+    network->convs_[id] = {};
+    const Tensor* weight = weights.find(recipe.branches[0].weight);
+    order.emplace_back(weight != nullptr ? -weight->numel() : 0, id);
+  }
+  std::sort(order.begin(), order.end());
+  ctx.pool().parallel_for(int64_t(order.size()), [&](int64_t i) {
+    const int id = order[size_t(i)].second;
+    const auto& params = std::get<ops::Conv2d>(network->graph_.nodes[size_t(id)].attrs);
+    const ops::ConvWeights w = folded_weights(folded.recipes.at(id), params, weights);
+    network->convs_.at(id).conv =
+        std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params, table);
+  });
+  network->merge_epilogues();
+  return network;
+}
+
+size_t Network::weight_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [id, step] : convs_) bytes += step.conv->size_bytes();
+  return bytes;
+}
+
+void Network::merge_epilogues() {
+  value_of_.resize(graph_.nodes.size());
+  std::iota(value_of_.begin(), value_of_.end(), 0);
+  std::vector<std::vector<int>> users(graph_.nodes.size());
+  for (const GraphNode& node : graph_.nodes)
+    for (int input : node.inputs) users[size_t(input)].push_back(node.id);
+  std::vector<bool> is_output(graph_.nodes.size(), false);
+  for (const Head& head : graph_.heads)
+    for (int id : head.raw) is_output[size_t(id)] = true;
+
+  const auto sole_user = [&](int id) {
+    return users[size_t(id)].size() == 1 && !is_output[size_t(id)] ? users[size_t(id)][0] : -1;
+  };
+  std::vector<bool> merged(graph_.nodes.size(), false);
+  for (auto& [id, step] : convs_) {
+    int last = id;
+    int next = sole_user(last);
+    if (next >= 0 && std::holds_alternative<ops::Activation>(graph_.nodes[size_t(next)].attrs)) {
+      step.activation = std::get<ops::Activation>(graph_.nodes[size_t(next)].attrs);
+      last = next;
+      next = sole_user(last);
+    }
+    if (next >= 0 && std::holds_alternative<ops::Add>(graph_.nodes[size_t(next)].attrs) && !merged[size_t(next)]) {
+      const auto& inputs = graph_.nodes[size_t(next)].inputs;
+      const int other = inputs[0] == last ? inputs[1] : inputs[0];
+      // The other summand must exist when the convolution runs.
+      if (other < id && other != last) {
+        step.residual = other;
+        merged[size_t(next)] = true;
+        last = next;
+      }
+    }
+    for (int node = id; node != last; node = users[size_t(node)][0]) value_of_[size_t(node)] = last;
+  }
+}
+
+}  // namespace mtyolo::models

@@ -1,0 +1,40 @@
+// The part of a compiled model that does not depend on the input size: the folded graph, which activations and sums
+// end in a convolution's epilogue, and the packed weights. Immutable and shared by the plans of all shapes.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "models/plan/fold.h"
+#include "ops/blocked/blocked.h"
+
+namespace mtyolo::models {
+
+// A convolution with what follows it: y = activation(conv(x)) + residual.
+struct ConvStep {
+  std::shared_ptr<const ops::blocked::PackedConv> conv;
+  ops::Activation activation;
+  std::optional<int> residual;  // node id
+};
+
+class Network {
+ public:
+  // Folds, drops the heads not wanted (empty = all), packs the weights on all threads.
+  static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
+                                              const ops::blocked::KernelTable& table = ops::blocked::kernels());
+
+  const Graph& graph() const { return graph_; }
+  // The node whose value a node's value is stored as: a convolution and the nodes merged into it share the last one.
+  int value_of(int node) const { return value_of_[size_t(node)]; }
+  const ConvStep& conv(int node) const { return convs_.at(node); }
+  size_t weight_bytes() const;
+
+ private:
+  void merge_epilogues();
+  Graph graph_;
+  std::vector<int> value_of_;
+  std::map<int, ConvStep> convs_;  // by convolution node
+};
+
+}  // namespace mtyolo::models

@@ -1,0 +1,197 @@
+#include "ops/blocked/blocked.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace mtyolo::ops::blocked {
+namespace {
+
+// Runs f(image, first block, last block) over all blocks of a map, a few blocks per task.
+template <class F>
+void for_blocks(Context& ctx, const Map& map, F&& f) {
+  const int blocks = map.blocks();
+  const int pieces = std::min(blocks, 4 * ctx.pool().size());
+  ctx.pool().parallel_for(int64_t(map.n) * pieces, [&](int64_t i) {
+    const int image = int(i / pieces), piece = int(i % pieces);
+    f(image, piece * blocks / pieces, (piece + 1) * blocks / pieces);
+  });
+}
+
+// Address of one channel of a pixel.
+float* element(const MapView& m, int channel, int row, int column) {
+  return m.data + (channel / kBlock) * m.block_stride + row * m.row_stride + int64_t(column) * m.pixel +
+         channel % kBlock;
+}
+
+void check_same_size(const char* op, const Map& a, const Map& b) {
+  MTYOLO_CHECK(a.n == b.n && a.view.h == b.view.h && a.view.w == b.view.w && a.view.channels == b.view.channels,
+               "{}: maps [{},{},{},{}] and [{},{},{},{}] differ", op, a.n, a.view.channels, a.view.h, a.view.w, b.n,
+               b.view.channels, b.view.h, b.view.w);
+}
+
+template <class T>
+void pack_row(const Tensor& t, int64_t image, int row, const Map& map, float* to) {
+  const T* from = t.data<T>() + image * t.stride(0) + row * t.stride(2);
+  for (int c = 0; c < map.view.channels; ++c) {
+    float* at = to + (c / kBlock) * map.view.block_stride + c % kBlock;
+    const T* channel = from + c * t.stride(1);
+    for (int j = 0; j < map.view.w; ++j) {
+      const T value = channel[j * t.stride(3)];
+      if constexpr (std::is_same_v<T, uint8_t>) at[int64_t(j) * map.view.pixel] = float(value) / 255.0f;
+      else at[int64_t(j) * map.view.pixel] = value;
+    }
+  }
+}
+
+}  // namespace
+
+MapView Map::image(int i) const {
+  MapView v = view;
+  v.data += i * image_stride;
+  return v;
+}
+
+Map Map::channels(int first, int count) const {
+  MTYOLO_CHECK(first % kBlock == 0 && view.pixel == kBlock, "blocked map: channel {} begins no block", first);
+  Map m = *this;
+  m.view.data += first / kBlock * view.block_stride;
+  m.view.channels = count;
+  return m;
+}
+
+int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel) {
+  const int64_t blocks = pixel == kBlock ? (channels + kBlock - 1) / kBlock : 1;
+  return n * blocks * (h + 2 * halo) * (w + 2 * halo) * pixel;
+}
+
+Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pixel) {
+  MTYOLO_CHECK(pixel == kBlock || channels <= pixel, "blocked map: {} channels in {} floats", channels, pixel);
+  Map m;
+  m.n = n;
+  m.view.channels = channels;
+  m.view.h = h, m.view.w = w, m.view.halo = halo, m.view.pixel = pixel;
+  m.view.row_stride = int64_t(w + 2 * halo) * pixel;
+  m.view.block_stride = m.view.row_stride * (h + 2 * halo);
+  m.view.data = memory + halo * m.view.row_stride + int64_t(halo) * pixel;
+  m.image_stride = map_floats(1, channels, h, w, halo, pixel);
+  return m;
+}
+
+void zero_halo(Context& ctx, const Map& map) {
+  const int halo = map.view.halo;
+  if (halo == 0) return;
+  const auto zero_blocks = [&](int image, int begin, int end) {
+    const MapView m = map.image(image);
+    const size_t row_bytes = size_t(m.row_stride) * sizeof(float), side = size_t(halo) * size_t(m.pixel) * sizeof(float);
+    for (int b = begin; b < end; ++b) {
+      float* first = m.data + b * m.block_stride - int64_t(halo) * m.pixel;
+      for (int i = 1; i <= halo; ++i) std::memset(first - i * m.row_stride, 0, row_bytes);
+      for (int i = 0; i < m.h; ++i) {
+        std::memset(first + i * m.row_stride, 0, side);
+        std::memset(first + i * m.row_stride + int64_t(halo + m.w) * m.pixel, 0, side);
+      }
+      for (int i = 0; i < halo; ++i) std::memset(first + (m.h + i) * m.row_stride, 0, row_bytes);
+    }
+  };
+  for_blocks(ctx, map, zero_blocks);
+}
+
+void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y) {
+  const Shape want = max_pool2d_shape({x.n, x.view.channels, x.view.h, x.view.w}, p);
+  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}), "max_pool2d: expected y of {}", want);
+  for_blocks(ctx, y, [&](int image, int begin, int end) {
+    kernels().max_pool({x.image(image), y.image(image), p.k, p.stride, p.pad}, begin, end);
+  });
+}
+
+void upsample(Context& ctx, const Map& x, int scale, const Map& y) {
+  MTYOLO_CHECK(y.view.h == x.view.h * scale && y.view.w == x.view.w * scale && y.view.channels == x.view.channels,
+               "upsample: [{},{},{}] times {} is not [{},{},{}]", x.view.channels, x.view.h, x.view.w, scale,
+               y.view.channels, y.view.h, y.view.w);
+  for_blocks(ctx, y, [&](int image, int begin, int end) {
+    kernels().upsample(x.image(image), y.image(image), scale, begin, end);
+  });
+}
+
+void add(Context& ctx, const Map& a, const Map& b, const Map& y) {
+  check_same_size("add", a, b);
+  check_same_size("add", a, y);
+  for_blocks(ctx, y, [&](int image, int begin, int end) {
+    kernels().add(a.image(image), b.image(image), y.image(image), begin, end);
+  });
+}
+
+void activate(Context& ctx, const Map& y, const Activation& activation) {
+  for_blocks(ctx, y, [&](int image, int begin, int end) {
+    kernels().activate(y.image(image), to_epilogue(activation.kind), activation.slope, begin, end);
+  });
+}
+
+void copy_channels(Context& ctx, const Map& x, const Map& y, int y_first) {
+  MTYOLO_CHECK(x.view.h == y.view.h && x.view.w == y.view.w && y_first + x.view.channels <= y.view.channels,
+               "concat: {} channels do not fit at {} of {}", x.view.channels, y_first, y.view.channels);
+  ctx.pool().parallel_for(int64_t(x.n) * x.view.h, [&](int64_t i) {
+    const MapView from = x.image(int(i / x.view.h)), to = y.image(int(i / x.view.h));
+    const int row = int(i % x.view.h);
+    for (int c = 0; c < from.channels; ++c)
+      for (int j = 0; j < from.w; ++j) *element(to, y_first + c, row, j) = *element(from, c, row, j);
+  });
+}
+
+void space_to_depth(Context& ctx, const Map& x, const Map& y) {
+  MTYOLO_CHECK(x.view.h == 2 * y.view.h && x.view.w == 2 * y.view.w && y.view.channels == 4 * x.view.channels,
+               "space_to_depth: [{},{},{}] does not become [{},{},{}]", x.view.channels, x.view.h, x.view.w,
+               y.view.channels, y.view.h, y.view.w);
+  ctx.pool().parallel_for(int64_t(y.n) * y.view.h, [&](int64_t i) {
+    const MapView from = x.image(int(i / y.view.h)), to = y.image(int(i / y.view.h));
+    const int row = int(i % y.view.h);
+    for (int b = 0; b < 4; ++b)
+      for (int c = 0; c < from.channels; ++c)
+        for (int j = 0; j < to.w; ++j)
+          *element(to, b * from.channels + c, row, j) = *element(from, c, 2 * row + b % 2, 2 * j + b / 2);
+  });
+}
+
+void pack(Context& ctx, const Tensor& nchw, const Map& map) {
+  MTYOLO_CHECK(nchw.shape() == Shape({map.n, map.view.channels, map.view.h, map.view.w}),
+               "pack: {} into a map [{},{},{},{}]", nchw, map.n, map.view.channels, map.view.h, map.view.w);
+  ctx.pool().parallel_for(int64_t(map.n) * map.view.h, [&](int64_t i) {
+    const int64_t image = i / map.view.h;
+    const int row = int(i % map.view.h);
+    float* to = map.image(int(image)).data + row * map.view.row_stride;
+    if (nchw.dtype() == DType::kU8) pack_row<uint8_t>(nchw, image, row, map, to);
+    else pack_row<float>(nchw, image, row, map, to);
+  });
+  zero_halo(ctx, map);
+}
+
+void unpack(Context& ctx, const Map& map, Tensor& nchw) {
+  MTYOLO_CHECK(nchw.shape() == Shape({map.n, map.view.channels, map.view.h, map.view.w}),
+               "unpack: {} from a map [{},{},{},{}]", nchw, map.n, map.view.channels, map.view.h, map.view.w);
+  float* to = nchw.data<float>();
+  ctx.pool().parallel_for(int64_t(map.n) * map.view.channels, [&](int64_t i) {
+    const int image = int(i / map.view.channels), channel = int(i % map.view.channels);
+    const MapView from = map.image(image);
+    for (int row = 0; row < from.h; ++row)
+      for (int j = 0; j < from.w; ++j)
+        to[image * nchw.stride(0) + channel * nchw.stride(1) + row * nchw.stride(2) + j * nchw.stride(3)] =
+            *element(from, channel, row, j);
+  });
+}
+
+void detect_decode(Context& ctx, const Map& raw, const DetectDecode& p, Tensor& predictions, int64_t first_row) {
+  const int64_t rows = int64_t(p.anchor_count()) * raw.view.h * raw.view.w;
+  MTYOLO_CHECK(p.anchor_count() > 0 && raw.view.channels % p.anchor_count() == 0 && predictions.rank() == 3 &&
+                   predictions.size(2) == raw.view.channels / p.anchor_count() &&
+                   first_row + rows <= predictions.size(1) && predictions.is_contiguous(),
+               "detect_decode: {} channels of {} anchors into {} at row {}", raw.view.channels, p.anchor_count(),
+               predictions, first_row);
+  ctx.pool().parallel_for(int64_t(raw.n) * raw.view.h, [&](int64_t i) {
+    const int image = int(i / raw.view.h), row = int(i % raw.view.h);
+    DecodeTask task{raw.image(image), nullptr, p.anchors.data(), p.anchor_count(), p.stride};
+    task.y = predictions.data<float>() + image * predictions.stride(0) + first_row * predictions.stride(1);
+    kernels().decode(task, row, row + 1);
+  });
+}
+
+}  // namespace mtyolo::ops::blocked

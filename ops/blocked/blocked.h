@@ -1,0 +1,97 @@
+// Activations in blocks of 16 channels, and the operations of the inference plan on them.
+//
+// A map [N, C, H, W] is stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16] f32. A channel range that begins at a
+// multiple of 16 is a view, so concatenation costs nothing; the halo is zero and stands for the padding of the
+// convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with at most 4 channels that
+// only a convolution reads (the image) use 4 floats per pixel.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+#include "core/context.h"
+#include "core/tensor.h"
+#include "ops/activation.h"
+#include "ops/blocked/kernels.h"
+#include "ops/conv2d.h"
+#include "ops/detect_decode.h"
+#include "ops/max_pool2d.h"
+
+namespace mtyolo::ops::blocked {
+
+// A map of a whole batch. Borrows its memory.
+struct Map {
+  MapView view;              // image 0
+  int64_t image_stride = 0;  // floats between images
+  int n = 1;
+
+  MapView image(int i) const;
+  Map channels(int first, int count) const;  // view; first must be a multiple of 16
+  int blocks() const { return (view.channels + kBlock - 1) / kBlock; }
+};
+
+// Floats that a map needs, and the map over given memory.
+int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel = kBlock);
+Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pixel = kBlock);
+void zero_halo(Context& ctx, const Map& map);
+
+// The kernels of this machine, or of the named instruction set ("baseline", "avx2", "avx512"); nullptr if this
+// machine cannot run it.
+const KernelTable& kernels();
+const KernelTable* kernels_for(std::string_view isa);
+
+Epilogue to_epilogue(ActivationKind kind);
+
+// Weights of a convolution in the order the kernel reads them: [panel][input block][kernel row][kernel column]
+// [lane][16 or 32 output channels]. Groups: each panel holds the input blocks its channels use, zeros elsewhere.
+class PackedConv {
+ public:
+  // weight [O, C/groups, kh, kw] and bias [O] or undefined, any floating type, any strides.
+  PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, const Conv2d& params,
+             const KernelTable& table = kernels());
+  const Conv2d& params() const { return params_; }
+  int in_channels() const { return in_channels_; }
+  int out_channels() const { return out_channels_; }
+  size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
+
+ private:
+  friend void conv2d(Context&, const PackedConv&, const struct ConvCall&);
+  struct Panel {
+    int64_t offset;               // floats into weights_
+    int block_begin, block_end;   // input blocks
+  };
+  void pack_panel(int panel, const Tensor& weight);
+
+  const KernelTable* table_;
+  Conv2d params_;
+  int in_channels_, out_channels_;
+  std::vector<Panel> panels_;
+  Tensor weights_, bias_;
+};
+
+// y = activation(conv(x)) + residual. x's halo must cover the padding. Throws Error when shapes do not fit.
+struct ConvCall {
+  Map x, y;
+  std::optional<Map> residual;
+  Activation activation;
+};
+void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call);
+
+void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y);
+void upsample(Context& ctx, const Map& x, int scale, const Map& y);   // scale 1 copies
+void add(Context& ctx, const Map& a, const Map& b, const Map& y);
+void activate(Context& ctx, const Map& y, const Activation& activation);  // in place
+
+// Slow general forms for what is rare: channel ranges that do not begin at a multiple of 16.
+void copy_channels(Context& ctx, const Map& x, const Map& y, int y_first);
+void space_to_depth(Context& ctx, const Map& x, const Map& y);
+
+// [N,C,H,W] of any strides, f32 or u8 (divided by 255 in f32), to a map, and a map back to f32.
+void pack(Context& ctx, const Tensor& nchw, const Map& map);
+void unpack(Context& ctx, const Map& map, Tensor& nchw);
+
+// Rows of one level into predictions [N, rows, columns], beginning at row `first_row`.
+void detect_decode(Context& ctx, const Map& raw, const DetectDecode& p, Tensor& predictions, int64_t first_row);
+
+}  // namespace mtyolo::ops::blocked

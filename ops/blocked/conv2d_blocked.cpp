@@ -1,0 +1,135 @@
+// Packing of convolution weights and the split of a convolution into tasks.
+#include <algorithm>
+#include <cmath>
+
+#include "ops/blocked/blocked.h"
+
+namespace mtyolo::ops::blocked {
+namespace {
+
+int blocks_of(int channels) { return (channels + kBlock - 1) / kBlock; }
+
+// How the rows and panels of a layer are cut. Either a task keeps one panel of weights in the second-level cache and
+// walks many rows, or it keeps some rows of the input there and walks all panels: whichever moves fewer bytes.
+struct Split {
+  int rows;          // output rows per task
+  bool all_panels;   // a task computes every panel of its rows
+};
+
+Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels, int threads) {
+  constexpr double kRowsBudget = 384 << 10;  // bytes of input rows that share the cache with a weight panel
+  const Conv2d& p = conv.params();
+  const double row_bytes = double(x.view.w) * conv.in_channels() * 4;
+  const double x_bytes = row_bytes * x.view.h, w_bytes = double(conv.size_bytes());
+  const int overlap = std::max(0, p.dilation_h * (p.kernel_h - 1) + 1 - p.stride_h);
+  const int rows = std::clamp(int((kRowsBudget / row_bytes - overlap) / p.stride_h), 1, y.view.h);
+  const double chunks = std::ceil(double(y.view.h) / rows);
+  const double by_rows = x_bytes * (1 + double(overlap) / (rows * p.stride_h)) + w_bytes * chunks;
+  const double by_panels = x_bytes * panels + w_bytes;
+  if (by_rows < by_panels && chunks * y.n >= 2 * threads) return {rows, true};
+  // Enough tasks that the last ones finish together.
+  const int wanted = std::max(1, (8 * threads + panels * y.n - 1) / (panels * y.n));
+  return {std::max(1, (y.view.h + wanted - 1) / wanted), false};
+}
+
+}  // namespace
+
+PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, const Conv2d& params,
+                       const KernelTable& table)
+    : table_(&table), params_(params) {
+  const Shape& s = weight.shape();
+  MTYOLO_CHECK(s.rank() == 4 && s[2] == params.kernel_h && s[3] == params.kernel_w && params.groups >= 1 &&
+                   s[0] % params.groups == 0,
+               "conv2d: weight {} does not fit a {}x{} kernel with {} groups", weight, params.kernel_h,
+               params.kernel_w, params.groups);
+  out_channels_ = int(s[0]);
+  in_channels_ = int(s[1]) * params.groups;
+  const int group_out = out_channels_ / params.groups, group_in = int(s[1]);
+  const int count = (out_channels_ + table.panel - 1) / table.panel;
+  int64_t floats = 0;
+  for (int i = 0; i < count; ++i) {
+    const int first_group = i * table.panel / group_out;
+    const int last_group = (std::min((i + 1) * table.panel, out_channels_) - 1) / group_out;
+    Panel panel{floats, first_group * group_in / kBlock, ((last_group + 1) * group_in - 1) / kBlock + 1};
+    panels_.push_back(panel);
+    const int lanes = std::min(panel.block_end * kBlock, in_channels_) - panel.block_begin * kBlock;
+    floats += int64_t(lanes) * params.kernel_h * params.kernel_w * table.panel;
+  }
+  weights_ = Tensor::empty({floats}, DType::kF32, ctx.allocator());
+  bias_ = Tensor::zeros({int64_t(count) * table.panel}, DType::kF32, ctx.allocator());
+  if (bias.defined()) {
+    MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias, out_channels_);
+    bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
+  }
+  const Tensor source = weight.to(DType::kF32);
+  ctx.pool().parallel_for(count, [&](int64_t i) { pack_panel(int(i), source); });
+}
+
+void PackedConv::pack_panel(int index, const Tensor& weight) {
+  const Panel& panel = panels_[size_t(index)];
+  const int width = table_->panel;
+  const int taps = params_.kernel_h * params_.kernel_w;
+  const int group_in = in_channels_ / params_.groups, group_out = out_channels_ / params_.groups;
+  const float* w = weight.data<float>();
+  float* to = weights_.data<float>() + panel.offset;
+  for (int block = panel.block_begin; block < panel.block_end; ++block) {
+    const int lanes = std::min(kBlock, in_channels_ - block * kBlock);
+    // Written in order; the reads of one block (width x lanes x taps floats) stay in the first-level cache.
+    for (int t = 0; t < taps; ++t)
+      for (int c = 0; c < lanes; ++c)
+        for (int o = 0; o < width; ++o) {
+          const int out = index * width + o, in = block * kBlock + c;
+          const bool used = out < out_channels_ && in / group_in == out / group_out;
+          *to++ = used ? w[(int64_t(out) * group_in + in % group_in) * taps + t] : 0.0f;
+        }
+  }
+}
+
+void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call) {
+  const Conv2d& p = conv.params();
+  const Map &x = call.x, &y = call.y;
+  const Shape want = conv2d_shape({x.n, x.view.channels, x.view.h, x.view.w},
+                                  {conv.out_channels(), conv.in_channels() / p.groups, p.kernel_h, p.kernel_w}, p);
+  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}), "conv2d: y is [{},{},{},{}], expected {}",
+               y.n, y.view.channels, y.view.h, y.view.w, want);
+  MTYOLO_CHECK(x.view.halo >= std::max(p.pad_h, p.pad_w), "conv2d: a halo of {} cannot hold a padding of {}x{}",
+               x.view.halo, p.pad_h, p.pad_w);
+  const int panels = int(conv.panels_.size());
+  const int panel_blocks = conv.table_->panel / kBlock;
+  const Split split = split_rows(conv, x, y, panels, ctx.pool().size());
+  const int chunks = (y.view.h + split.rows - 1) / split.rows;
+
+  const auto run = [&](int image, int panel, int chunk) {
+    const PackedConv::Panel& info = conv.panels_[size_t(panel)];
+    ConvTask task;
+    task.x = x.image(image);
+    task.y = y.image(image);
+    if (call.residual) task.residual = call.residual->image(image);
+    task.weight = conv.weights_.data<float>() + info.offset;
+    task.bias = conv.bias_.data<float>() + int64_t(panel) * conv.table_->panel;
+    task.block_begin = info.block_begin;
+    task.block_end = info.block_end;
+    task.out_block = panel * panel_blocks;
+    task.out_blocks = std::min(panel_blocks, blocks_of(conv.out_channels()) - task.out_block);
+    task.kernel_h = p.kernel_h, task.kernel_w = p.kernel_w;
+    task.stride_h = p.stride_h, task.stride_w = p.stride_w;
+    task.pad_h = p.pad_h, task.pad_w = p.pad_w;
+    task.dilation_h = p.dilation_h, task.dilation_w = p.dilation_w;
+    task.row_begin = chunk * split.rows;
+    task.row_end = std::min(y.view.h, task.row_begin + split.rows);
+    task.epilogue = to_epilogue(call.activation.kind);
+    task.slope = call.activation.slope;
+    conv.table_->conv(task);
+  };
+  if (split.all_panels) {
+    ctx.pool().parallel_for(int64_t(y.n) * chunks, [&](int64_t i) {
+      for (int panel = 0; panel < panels; ++panel) run(int(i / chunks), panel, int(i % chunks));
+    });
+    return;
+  }
+  ctx.pool().parallel_for(int64_t(y.n) * panels * chunks, [&](int64_t i) {
+    run(int(i / (int64_t(panels) * chunks)), int(i / chunks % panels), int(i % chunks));
+  });
+}
+
+}  // namespace mtyolo::ops::blocked

@@ -1,0 +1,108 @@
+// Pooling, upsampling, sums, activations and head decoding on blocked maps.
+#include "ops/blocked/kernels.h"
+#include "ops/blocked/simd.h"
+
+namespace mtyolo::ops::blocked::MTYOLO_ISA {
+
+void conv(const ConvTask& task);
+
+namespace {
+
+// The larger value; NaN wins, as in the reference op.
+inline Vec max_nan(Vec a, Vec b) { return (b > a) | (b != b) ? b : a; }
+
+inline float* pixel_at(const MapView& m, int block, int row, int column) {
+  return m.data + block * m.block_stride + row * m.row_stride + int64_t(column) * kBlock;
+}
+
+inline int max_int(int a, int b) { return a > b ? a : b; }
+inline int min_int(int a, int b) { return a < b ? a : b; }
+
+void max_pool(const PoolTask& task, int32_t block_begin, int32_t block_end) {
+  const MapView &x = task.x, &y = task.y;
+  for (int block = block_begin; block < block_end; ++block) {
+    for (int i = 0; i < y.h; ++i) {
+      const int row_first = max_int(i * task.stride - task.pad, 0);
+      const int row_last = min_int(i * task.stride - task.pad + task.k, x.h);
+      for (int j = 0; j < y.w; ++j) {
+        const int first = max_int(j * task.stride - task.pad, 0);
+        const int last = min_int(j * task.stride - task.pad + task.k, x.w);
+        Vec best = load(pixel_at(x, block, row_first, first));
+        for (int u = row_first; u < row_last; ++u)
+          for (int v = first; v < last; ++v) best = max_nan(best, load(pixel_at(x, block, u, v)));
+        store(pixel_at(y, block, i, j), best);
+      }
+    }
+  }
+}
+
+void upsample(const MapView& x, const MapView& y, int32_t scale, int32_t block_begin, int32_t block_end) {
+  for (int block = block_begin; block < block_end; ++block)
+    for (int i = 0; i < y.h; ++i)
+      for (int j = 0; j < x.w; ++j) {
+        const Vec v = load(pixel_at(x, block, i / scale, j));
+        for (int k = 0; k < scale; ++k) store(pixel_at(y, block, i, j * scale + k), v);
+      }
+}
+
+void add(const MapView& a, const MapView& b, const MapView& y, int32_t block_begin, int32_t block_end) {
+  for (int block = block_begin; block < block_end; ++block)
+    for (int i = 0; i < y.h; ++i)
+      for (int j = 0; j < y.w; ++j)
+        store(pixel_at(y, block, i, j), load(pixel_at(a, block, i, j)) + load(pixel_at(b, block, i, j)));
+}
+
+void activate(const MapView& y, Epilogue epilogue, float slope, int32_t block_begin, int32_t block_end) {
+  for (int block = block_begin; block < block_end; ++block)
+    for (int i = 0; i < y.h; ++i)
+      for (int j = 0; j < y.w; ++j) {
+        float* p = pixel_at(y, block, i, j);
+        store(p, apply_epilogue(load(p), epilogue, slope));
+      }
+}
+
+// Sigmoid of `count` values in place, whole vectors: the buffer is padded.
+inline void sigmoid_all(float* values, int count) {
+  for (int i = 0; i < count; i += kBlock) store(values + i, sigmoid(load(values + i)));
+}
+
+// Column 0..3 (x, y, w, h in pixels) from its sigmoid.
+inline float box_value(const DecodeTask& task, int anchor, int column, float s, int row, int cell) {
+  if (column == 0) return (2.0f * s - 0.5f + float(cell)) * task.stride;
+  if (column == 1) return (2.0f * s - 0.5f + float(row)) * task.stride;
+  return (2.0f * s) * (2.0f * s) * task.anchors[2 * anchor + column - 2];
+}
+
+void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
+  constexpr int kMaxChannels = 1 << 12;
+  alignas(64) float buffer[kMaxChannels];
+  const MapView& x = task.x;
+  const int columns = x.channels / task.anchor_count;
+  const int blocks = (x.channels + kBlock - 1) / kBlock;
+  const int chunk_blocks = kMaxChannels / kBlock;
+  for (int i = row_begin; i < row_end; ++i)
+    for (int j = 0; j < x.w; ++j)
+      for (int first = 0; first < blocks; first += chunk_blocks) {
+        const int count = min_int(blocks - first, chunk_blocks);
+        for (int b = 0; b < count; ++b) store(buffer + b * kBlock, load(pixel_at(x, first + b, i, j)));
+        sigmoid_all(buffer, count * kBlock);
+        const int end = min_int(x.channels, (first + count) * kBlock);
+        for (int channel = first * kBlock; channel < end;) {
+          const int anchor = channel / columns, column = channel % columns;
+          const int run = min_int(end - channel, columns - column);
+          float* y = task.y + ((int64_t(anchor) * x.h + i) * x.w + j) * columns;
+          for (int k = 0; k < run; ++k) y[column + k] = buffer[channel - first * kBlock + k];
+          for (int k = column; k < min_int(column + run, 4); ++k) y[k] = box_value(task, anchor, k, y[k], i, j);
+          channel += run;
+        }
+      }
+}
+
+#define MTYOLO_TEXT_(x) #x
+#define MTYOLO_TEXT(x) MTYOLO_TEXT_(x)
+
+}  // namespace
+
+extern constinit const KernelTable kTable{MTYOLO_TEXT(MTYOLO_ISA), kPanel, kTile, conv, max_pool, upsample, add, activate, decode};
+
+}  // namespace mtyolo::ops::blocked::MTYOLO_ISA

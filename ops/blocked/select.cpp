@@ -1,0 +1,34 @@
+#include "ops/blocked/blocked.h"
+
+namespace mtyolo::ops::blocked {
+
+const KernelTable* kernels_for(std::string_view isa) {
+  if (isa == "baseline") return &baseline::kTable;
+#if defined(__x86_64__)
+  if (isa == "avx2" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2::kTable;
+  if (isa == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    return &avx512::kTable;
+#endif
+  return nullptr;
+}
+
+Epilogue to_epilogue(ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::kIdentity: return Epilogue::kNone;
+    case ActivationKind::kSilu: return Epilogue::kSilu;
+    case ActivationKind::kLeakyRelu: return Epilogue::kLeakyRelu;
+    case ActivationKind::kSigmoid: return Epilogue::kSigmoid;
+    case ActivationKind::kRelu: return Epilogue::kRelu;
+    case ActivationKind::kHardswish: return Epilogue::kHardswish;
+  }
+  return Epilogue::kNone;
+}
+
+const KernelTable& kernels() {
+  for (const char* isa : {"avx512", "avx2"})
+    if (const KernelTable* table = kernels_for(isa)) return *table;
+  return baseline::kTable;
+}
+
+}  // namespace mtyolo::ops::blocked

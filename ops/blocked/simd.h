@@ -1,0 +1,69 @@
+// Sixteen floats at a time, in the vector extension of GCC and Clang: one AVX-512 register, two of AVX2, four of SSE
+// or NEON. Included inside the kernel sources only, in the namespace of the instruction set they are compiled for.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/blocked/kernels.h"
+
+namespace mtyolo::ops::blocked::MTYOLO_ISA {
+
+// Register tile of the convolution: kTile pixels by kPanelBlocks vectors of output channels.
+#if defined(__AVX512F__)
+inline constexpr int kPanelBlocks = 2, kTile = 14;
+#else
+inline constexpr int kPanelBlocks = 1, kTile = 6;
+#endif
+inline constexpr int kPanel = kPanelBlocks * kBlock;
+
+using Vec = float __attribute__((vector_size(64), aligned(64)));
+using IntVec = int32_t __attribute__((vector_size(64), aligned(64)));
+using UnalignedVec = float __attribute__((vector_size(64), aligned(4)));
+
+inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
+inline void store(float* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
+inline Vec load_unaligned(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
+inline void store_unaligned(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
+// Written out: `Vec{} + value` would cost an addition, because it turns -0 into +0.
+inline Vec splat(float v) { return Vec{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v}; }
+
+// NaN stays NaN: it compares false.
+inline Vec clamp(Vec x, float low, float high) {
+  x = x < splat(low) ? splat(low) : x;
+  return x > splat(high) ? splat(high) : x;
+}
+
+// e^x for |x| <= 87, relative error below 2e-7: 2^n * e^r with |r| <= ln(2)/2 and a polynomial of degree 6 for e^r
+// (coefficients of Cephes' expf, S. Moshier).
+inline Vec exp(Vec x) {
+  x = clamp(x, -87.0f, 87.0f);
+  const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+  const Vec shifted = x * splat(1.44269504f) + magic;
+  const Vec n = shifted - magic;
+  const Vec r = (x - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
+  Vec p = splat(1.9875691500e-4f);
+  p = p * r + splat(1.3981999507e-3f);
+  p = p * r + splat(8.3334519073e-3f);
+  p = p * r + splat(4.1665795894e-2f);
+  p = p * r + splat(1.6666665459e-1f);
+  p = p * r + splat(5.0000001201e-1f);
+  const Vec e = p * (r * r) + (r + splat(1.0f));
+  const IntVec exponent = (reinterpret_cast<IntVec>(shifted) + (127 - 0x4b400000)) << 23;
+  return e * reinterpret_cast<Vec>(exponent);
+}
+
+inline Vec sigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + exp(-x)); }
+
+inline Vec apply_epilogue(Vec v, Epilogue epilogue, float slope) {
+  switch (epilogue) {
+    case Epilogue::kNone: return v;
+    case Epilogue::kSilu: return v * sigmoid(v);
+    case Epilogue::kLeakyRelu: return v > Vec{} ? v : v * splat(slope);
+    case Epilogue::kSigmoid: return sigmoid(v);
+    case Epilogue::kRelu: return v < Vec{} ? Vec{} : v;
+    case Epilogue::kHardswish: return v * clamp(v + splat(3.0f), 0.0f, 6.0f) * splat(1.0f / 6.0f);
+  }
+  return v;
+}
+
+}  // namespace mtyolo::ops::blocked::MTYOLO_ISA
