@@ -91,6 +91,10 @@ void space_to_depth(Context& ctx, const Map& x, const Map& y);
 void pack(Context& ctx, const Tensor& nchw, const Map& map);
 void unpack(Context& ctx, const Map& map, Tensor& nchw);
 
+// conv2d on plain f32 tensors: packs, runs, unpacks. The implementation "cpu.igemm" of ops/conv2d.h.
+const char* igemm_refuses(const Conv2dForward::Query& query);
+void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p, Tensor& y);
+
 // Rows of one level into predictions [N, rows, columns], beginning at row `first_row`.
 void detect_decode(Context& ctx, const Map& raw, const DetectDecode& p, Tensor& predictions, int64_t first_row);
 

@@ -1,0 +1,31 @@
+// The CPU kernels behind the ops, called after the checks of ops/<stem>.cpp. Contracts stand in ops/<stem>.h.
+#pragma once
+
+#include "ops/activation.h"
+#include "ops/batch_norm.h"
+#include "ops/conv2d.h"
+#include "ops/detect_decode.h"
+#include "ops/max_pool2d.h"
+#include "ops/scale_shift.h"
+#include "ops/upsample.h"
+
+namespace mtyolo::ops {
+
+// Reference implementations: double accumulation in the order of the formula, any strides, f32 and f64. Never
+// optimised; every other implementation is compared with them.
+void activation_reference_cpu(Context& ctx, const Tensor& x, const Activation& p, Tensor& y);
+void batch_norm_reference_cpu(Context& ctx, const Tensor& x, const BatchNormStats& stats, const BatchNorm& p,
+                              Tensor& y);
+void conv2d_reference_cpu(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                          const Conv2d& p, Tensor& y);
+void max_pool2d_reference_cpu(Context& ctx, const Tensor& x, const MaxPool2d& p, Tensor& y);
+void upsample_reference_cpu(Context& ctx, const Tensor& x, const Upsample& p, Tensor& y);
+
+// Ops with a single implementation.
+void add_cpu(Context& ctx, const Tensor& a, const Tensor& b, Tensor& y);
+void scale_shift_cpu(Context& ctx, const Tensor& x, const Tensor& implicit, const ScaleShift& p, Tensor& y);
+void space_to_depth_cpu(Context& ctx, const Tensor& x, Tensor& y);
+void detect_decode_cpu(Context& ctx, const Tensor& raw, const DetectDecode& p, Tensor& y);
+void interpolate_bilinear_cpu(Context& ctx, const Tensor& x, Tensor& y);
+
+}  // namespace mtyolo::ops

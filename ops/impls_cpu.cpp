@@ -1,0 +1,17 @@
+#include "ops/blocked/blocked.h"
+#include "ops/cpu/kernels.h"
+#include "ops/impls.h"
+
+namespace mtyolo::ops {
+
+// Best first, reference last.
+void register_cpu_impls(Impls& impls) {
+  impls.add<Conv2dForward>("cpu.igemm", blocked::igemm_refuses, blocked::igemm_forward);
+  impls.add<Conv2dForward>("cpu.reference", any_input, conv2d_reference_cpu);
+  impls.add<BatchNormForward>("cpu.reference", any_input, batch_norm_reference_cpu);
+  impls.add<ActivationForward>("cpu.reference", any_input, activation_reference_cpu);
+  impls.add<MaxPool2dForward>("cpu.reference", any_input, max_pool2d_reference_cpu);
+  impls.add<UpsampleForward>("cpu.reference", any_input, upsample_reference_cpu);
+}
+
+}  // namespace mtyolo::ops
