@@ -36,8 +36,8 @@ int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel = kBlo
 Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pixel = kBlock);
 void zero_halo(Context& ctx, const Map& map);
 
-// The kernels of this machine, or of the named instruction set ("baseline", "avx2", "avx512"); nullptr if this
-// machine cannot run it.
+// The best kernels of this machine (or those named by the environment variable MTYOLO_ISA), and those of the named instruction set
+// ("baseline", "avx2", "avx512"), nullptr if this machine cannot run it.
 const KernelTable& kernels();
 const KernelTable* kernels_for(std::string_view isa);
 

@@ -1,3 +1,5 @@
+#include <cstdlib>
+
 #include "ops/blocked/blocked.h"
 
 namespace mtyolo::ops::blocked {
@@ -25,10 +27,24 @@ Epilogue to_epilogue(ActivationKind kind) {
   return Epilogue::kNone;
 }
 
-const KernelTable& kernels() {
+namespace {
+
+const KernelTable& best_kernels() {
+  if (const char* wanted = std::getenv("MTYOLO_ISA")) {
+    if (const KernelTable* table = kernels_for(wanted)) return *table;
+    fail(ExitCode::kUsage, "usage", "MTYOLO_ISA is {}, expected baseline, avx2 or avx512, and one this machine has",
+         quoted(wanted));
+  }
   for (const char* isa : {"avx512", "avx2"})
     if (const KernelTable* table = kernels_for(isa)) return *table;
   return baseline::kTable;
+}
+
+}  // namespace
+
+const KernelTable& kernels() {
+  static const KernelTable& table = best_kernels();
+  return table;
 }
 
 }  // namespace mtyolo::ops::blocked

@@ -1,0 +1,53 @@
+// From a batch of images to detections: one compiled network, a plan per input shape, head outputs joined by one
+// suppression. infer, val, bench and the end-to-end tests all use this.
+#pragma once
+
+#include <list>
+#include <memory>
+
+#include "models/plan/plan.h"
+#include "ops/nms.h"
+
+namespace mtyolo::models {
+
+struct DetectParams {
+  ops::NmsParams nms;
+  std::vector<float> head_conf_thres;  // per head of the graph; empty = nms.conf_thres for all
+  bool augment = false;                // test-time augmentation (eval.md section 5)
+};
+
+class Detector {
+ public:
+  // Packs the weights of the graph's heads. `names` are not needed here: detections carry global class ids.
+  Detector(Context& ctx, const Graph& graph, const StateDict& weights);
+
+  const Graph& graph() const { return network_->graph(); }
+  const Network& network() const { return *network_; }
+
+  // One output per head, valid until the next call. images [N,3,H,W] f32 in 0..1 or u8; sides multiples of max_stride.
+  const std::vector<HeadOutput>& forward(const Tensor& images);
+
+  // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing confidence.
+  std::vector<std::vector<ops::Detection>> detect(const Tensor& images, const DetectParams& params);
+  // Suppression alone, of predictions per head [N, rows, 5 + nc].
+  std::vector<std::vector<ops::Detection>> suppress(const std::vector<Tensor>& predictions,
+                                                    const DetectParams& params) const;
+  // Predictions per head of the original, the mirrored 0.83 and the 0.67 image, joined along the rows.
+  std::vector<Tensor> forward_augmented(const Tensor& images);
+
+  const Plan& plan_for(const Tensor& images);
+
+ private:
+  struct Compiled {
+    Shape shape;
+    std::unique_ptr<Plan> plan;
+    Plan::State state;
+  };
+  Compiled& compiled_for(const Shape& shape);
+
+  Context& ctx_;
+  std::shared_ptr<const Network> network_;
+  std::list<Compiled> compiled_;  // most recently used first
+};
+
+}  // namespace mtyolo::models

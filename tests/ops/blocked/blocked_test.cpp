@@ -1,0 +1,219 @@
+// The blocked kernels against the reference ops. CMake runs these once per instruction set (MTYOLO_ISA).
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "core/random.h"
+#include "ops/blocked/blocked.h"
+#include "ops/space_to_depth.h"
+
+using namespace mtyolo;
+using namespace mtyolo::ops;
+
+namespace {
+
+Tensor random_tensor(const Shape& shape, uint32_t stream) {
+  Tensor t = Tensor::empty(shape);
+  RandomStream random(7, stream, 0);
+  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = float(random.uniform(-1, 1));
+  return t;
+}
+
+struct OwnedMap {
+  Tensor memory;
+  blocked::Map map;
+};
+
+OwnedMap packed(Context& ctx, const Tensor& x, int halo, int pixel = blocked::kBlock) {
+  const int n = int(x.size(0)), c = int(x.size(1)), h = int(x.size(2)), w = int(x.size(3));
+  OwnedMap m;
+  m.memory = Tensor::full({blocked::map_floats(n, c, h, w, halo, pixel)}, NAN);
+  m.map = blocked::make_map(m.memory.data<float>(), n, c, h, w, halo, pixel);
+  blocked::pack(ctx, x, m.map);
+  return m;
+}
+
+OwnedMap empty_map(const Shape& s, int halo = 0) {
+  OwnedMap m;
+  m.memory = Tensor::full({blocked::map_floats(int(s[0]), int(s[1]), int(s[2]), int(s[3]), halo)}, NAN);
+  m.map = blocked::make_map(m.memory.data<float>(), int(s[0]), int(s[1]), int(s[2]), int(s[3]), halo);
+  return m;
+}
+
+Tensor unpacked(Context& ctx, const blocked::Map& map) {
+  Tensor y = Tensor::empty({map.n, map.view.channels, map.view.h, map.view.w});
+  blocked::unpack(ctx, map, y);
+  return y;
+}
+
+double max_difference(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  const Tensor x = a.contiguous(), y = b.contiguous();
+  double worst = 0;
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    const double d = std::abs(double(x.data<float>()[i]) - double(y.data<float>()[i]));
+    if (!(d <= worst)) worst = d;
+  }
+  return worst;
+}
+
+Impls reference_only() {
+  Impls impls;
+  register_cpu_impls(impls);
+  impls.force("conv2d=cpu.reference");
+  return impls;
+}
+
+Tensor reference_conv(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, const Conv2d& p) {
+  Tensor y = Tensor::empty(conv2d_shape(x.shape(), w.shape(), p));
+  conv2d_forward(ctx, reference_only(), x, w, b, p, y);
+  return y;
+}
+
+Tensor blocked_conv(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, const Conv2d& p) {
+  const OwnedMap in = packed(ctx, x, std::max(p.pad_h, p.pad_w), x.size(1) <= 4 ? blocked::kStemPixel : blocked::kBlock);
+  const OwnedMap out = empty_map(conv2d_shape(x.shape(), w.shape(), p));
+  blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, p), {in.map, out.map, {}, {}});
+  return unpacked(ctx, out.map);
+}
+
+struct ConvCase {
+  int n, c, o, h, w;
+  Conv2d p;
+};
+
+}  // namespace
+
+TEST_CASE("blocked conv2d equals the reference on odd sizes", "[blocked]") {
+  Context ctx(2);
+  const ConvCase c = GENERATE(
+      ConvCase{1, 3, 32, 13, 29, Conv2d::square(3, 1, 1)}, ConvCase{2, 3, 5, 12, 17, Conv2d::square(3, 2, 1)},
+      ConvCase{1, 17, 33, 5, 15, Conv2d::square(1, 1, 0)}, ConvCase{2, 48, 80, 7, 43, Conv2d::square(3, 1, 1)},
+      ConvCase{1, 31, 16, 11, 1, Conv2d::square(3, 2, 1)}, ConvCase{1, 12, 40, 9, 14, Conv2d::square(6, 2, 2)},
+      ConvCase{1, 16, 255, 3, 2, Conv2d::square(1, 1, 0)}, ConvCase{1, 20, 24, 10, 10, {3, 3, 1, 1, 2, 2, 2, 2, 1}},
+      ConvCase{1, 9, 18, 8, 21, {1, 3, 1, 1, 0, 1, 1, 1, 1}}, ConvCase{1, 16, 16, 9, 28, {5, 5, 3, 4, 2, 2, 1, 1, 1}});
+  const Tensor x = random_tensor({c.n, c.c, c.h, c.w}, 1);
+  const Tensor w = random_tensor({c.o, c.c, c.p.kernel_h, c.p.kernel_w}, 2), b = random_tensor({c.o}, 3);
+  INFO("kernels " << blocked::kernels().isa);
+  // K = 432 products of mean size 1/4: rounding errors walk sqrt(K) * 2^-24 * K / 4 = 1.3e-4 at most in practice.
+  CHECK(max_difference(blocked_conv(ctx, x, w, b, c.p), reference_conv(ctx, x, w, b, c.p)) < 1e-4);
+}
+
+TEST_CASE("blocked conv2d equals the reference with groups that cross blocks", "[blocked]") {
+  Context ctx(2);
+  const auto [channels, out, groups] = GENERATE(std::tuple{32, 32, 32}, std::tuple{24, 48, 3}, std::tuple{64, 64, 4},
+                                                std::tuple{40, 20, 5}, std::tuple{128, 128, 32});
+  const Tensor x = random_tensor({1, channels, 6, 9}, 1);
+  const Tensor w = random_tensor({out, channels / groups, 3, 3}, 2);
+  const Conv2d p = Conv2d::square(3, 1, 1, groups);
+  CHECK(max_difference(blocked_conv(ctx, x, w, {}, p), reference_conv(ctx, x, w, {}, p)) < 1e-5);
+}
+
+TEST_CASE("blocked conv2d gives an output channel the same bits wherever it stands", "[blocked]") {
+  Context ctx(2);
+  const Tensor x = random_tensor({1, 128, 6, 7}, 1), w = random_tensor({255, 128, 1, 1}, 2), b = random_tensor({255}, 3);
+  const Tensor all = blocked_conv(ctx, x, w, b, {});
+  const std::vector<int64_t> chosen{0, 4, 84, 85, 100, 254};
+  Tensor some_w = Tensor::empty({6, 128, 1, 1}), some_b = Tensor::empty({6});
+  for (int64_t i = 0; i < 6; ++i) {
+    some_w.slice(0, i, i + 1).copy_from(w.slice(0, chosen[size_t(i)], chosen[size_t(i)] + 1));
+    some_b.slice(0, i, i + 1).copy_from(b.slice(0, chosen[size_t(i)], chosen[size_t(i)] + 1));
+  }
+  const Tensor some = blocked_conv(ctx, x, some_w, some_b, {});
+  for (int64_t i = 0; i < 6; ++i)
+    CHECK(bit_equal(some.slice(1, i, i + 1), all.slice(1, chosen[size_t(i)], chosen[size_t(i)] + 1)));
+}
+
+TEST_CASE("blocked conv2d gives the same bits for one and two threads and for any batch", "[blocked]") {
+  Context one(1), two(2);
+  const Tensor x = random_tensor({3, 64, 20, 23}, 1), w = random_tensor({96, 64, 3, 3}, 2);
+  const Conv2d p = Conv2d::square(3, 1, 1);
+  const Tensor a = blocked_conv(one, x, w, {}, p), b = blocked_conv(two, x, w, {}, p);
+  CHECK(bit_equal(a, b));
+  CHECK(bit_equal(a.slice(0, 1, 2), blocked_conv(two, x.slice(0, 1, 2), w, {}, p)));
+}
+
+TEST_CASE("blocked conv2d applies the activation, then adds the residual", "[blocked]") {
+  Context ctx(2);
+  const auto kind = GENERATE(ActivationKind::kIdentity, ActivationKind::kSilu, ActivationKind::kLeakyRelu,
+                             ActivationKind::kSigmoid, ActivationKind::kRelu, ActivationKind::kHardswish);
+  const Tensor x = random_tensor({1, 16, 5, 6}, 1), w = random_tensor({32, 16, 1, 1}, 2), r = random_tensor({1, 32, 5, 6}, 3);
+  const OwnedMap in = packed(ctx, x, 0), residual = packed(ctx, r, 1), out = empty_map({1, 32, 5, 6}, 2);
+  const Activation act{kind, 0.1f};
+  blocked::conv2d(ctx, blocked::PackedConv(ctx, w, {}, {}), {in.map, out.map, residual.map, act});
+  const Tensor got = unpacked(ctx, out.map), plain = reference_conv(ctx, x, w, {}, {});
+  for (int64_t i = 0; i < got.numel(); ++i) {
+    const double want = activation_reference(act, plain.data<float>()[i]) + double(r.data<float>()[i]);
+    CHECK(std::abs(double(got.data<float>()[i]) - want) < 3e-6);
+  }
+}
+
+TEST_CASE("blocked silu keeps NaN and infinity and is accurate to 4e-7", "[blocked]") {
+  Context ctx(1);
+  const std::vector<float> values{-INFINITY, -200, -87.5f, -20, -1e-3f, 0, 1e-30f, 0.5f, 3, 30, 90, 1e30f, INFINITY, NAN};
+  const Tensor x = Tensor::from(values, {1, 1, 1, int64_t(values.size())});
+  const OwnedMap map = packed(ctx, x, 0);
+  blocked::activate(ctx, map.map, {ActivationKind::kSilu});
+  const Tensor y = unpacked(ctx, map.map);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double got = y.data<float>()[i];
+    if (std::isnan(values[i]) || values[i] == -INFINITY) continue;
+    const double want = values[i] / (1 + std::exp(-double(values[i])));
+    INFO(values[i]);
+    CHECK((got == want || std::abs(got - want) <= 4e-7 * std::abs(want) + 1e-35));
+  }
+  CHECK(std::isnan(y.data<float>()[13]));
+  CHECK(y.data<float>()[12] == INFINITY);
+}
+
+TEST_CASE("blocked max_pool2d equals the reference, NaN included", "[blocked]") {
+  Context ctx(2);
+  const MaxPool2d p = GENERATE(MaxPool2d{2, 2, 0}, MaxPool2d{5, 1, 2}, MaxPool2d{13, 1, 6}, MaxPool2d{3, 2, 1});
+  const Tensor x = random_tensor({2, 19, 11, 13}, 1);
+  x.data<float>()[200] = NAN;
+  Tensor want = Tensor::empty(max_pool2d_shape(x.shape(), p));
+  max_pool2d_forward(ctx, reference_only(), x, p, want);
+  const OwnedMap in = packed(ctx, x, 1), out = empty_map(want.shape());
+  blocked::max_pool2d(ctx, in.map, p, out.map);
+  CHECK(bit_equal(unpacked(ctx, out.map), want));
+}
+
+TEST_CASE("blocked upsample, add, space_to_depth and channel copies move the right elements", "[blocked]") {
+  Context ctx(2);
+  const Tensor x = random_tensor({2, 21, 4, 6}, 1), x2 = random_tensor({2, 21, 4, 6}, 2);
+  Tensor up = Tensor::empty({2, 21, 8, 12}), deep = Tensor::empty({2, 84, 2, 3}), sum = Tensor::empty(x.shape());
+  for (int64_t i = 0; i < sum.numel(); ++i) sum.data<float>()[i] = x.data<float>()[i] + x2.data<float>()[i];
+  const OwnedMap a = packed(ctx, x, 1), b = packed(ctx, x2, 0), m_up = empty_map(up.shape(), 1);
+  const OwnedMap m_deep = empty_map(deep.shape()), m_sum = empty_map(sum.shape()), joined = empty_map({2, 42, 4, 6});
+  blocked::upsample(ctx, a.map, 2, m_up.map);
+  const Tensor got_up = unpacked(ctx, m_up.map);
+  for (int64_t i = 0; i < 8; ++i) CHECK(got_up.at({1, 20, i, 2 * i % 12}) == x.at({1, 20, i / 2, 2 * i % 12 / 2}));
+  blocked::add(ctx, a.map, b.map, m_sum.map);
+  CHECK(bit_equal(unpacked(ctx, m_sum.map), sum));
+  space_to_depth_forward(ctx, x, deep);
+  blocked::space_to_depth(ctx, a.map, m_deep.map);
+  CHECK(bit_equal(unpacked(ctx, m_deep.map), deep));
+  blocked::copy_channels(ctx, a.map, joined.map, 0);
+  blocked::copy_channels(ctx, b.map, joined.map, 21);
+  const Tensor got = unpacked(ctx, joined.map);
+  CHECK(bit_equal(got.slice(1, 0, 21), x));
+  CHECK(bit_equal(got.slice(1, 21, 42), x2));
+}
+
+TEST_CASE("blocked detect_decode equals the reference op", "[blocked]") {
+  Context ctx(2);
+  const Tensor raw = random_tensor({2, 27, 3, 5}, 1);
+  const DetectDecode p{16, {10, 13, 16, 30, 33, 23}};
+  Tensor want = Tensor::empty(detect_decode_shape(raw.shape(), p)), got = Tensor::full({2, 50, 9}, -7);
+  detect_decode_forward(ctx, raw, p, want);
+  const OwnedMap map = packed(ctx, raw, 0);
+  blocked::detect_decode(ctx, map.map, p, got, 5);
+  CHECK(max_difference(got.slice(1, 5, 50), want) < 2e-5);
+  CHECK(got.at({1, 4, 8}) == -7);
+}
+
+TEST_CASE("blocked conv2d refuses a halo smaller than its padding", "[blocked]") {
+  Context ctx(1);
+  const OwnedMap in = packed(ctx, random_tensor({1, 16, 4, 4}, 1), 0), out = empty_map({1, 16, 4, 4});
+  const blocked::PackedConv conv(ctx, random_tensor({16, 16, 3, 3}, 2), {}, Conv2d::square(3, 1, 1));
+  CHECK_THROWS_WITH(blocked::conv2d(ctx, conv, {in.map, out.map, {}, {}}), Catch::Contains("halo of 0"));
+}
