@@ -27,13 +27,17 @@ class Allocator : public std::enable_shared_from_this<Allocator> {
   Allocator& operator=(const Allocator&) = delete;
 
   Device device() const { return device_; }
-  // `bytes` rounded up to a size class, aligned to 64. Zero bytes give a valid pointer. Thread-safe.
+  // `bytes` rounded up to a size class, aligned to 64. Zero bytes give a valid pointer. Thread-safe. Throws
+  // Error{"out_of_memory"} when the system has none left even without the cache.
   void* allocate(size_t bytes);
   void free(void* pointer, size_t bytes) noexcept;  // `bytes` as given to allocate
   void release_cached() noexcept;                   // gives the cache back to the system
   AllocatorStats stats() const;
 
  private:
+  void* allocate_from_system(size_t size);
+  void free_cache() noexcept;
+
   Device device_;
   DeviceRuntime& runtime_;
   mutable std::mutex mutex_;

@@ -1,5 +1,7 @@
 #include "core/error.h"
 
+#include "core/text.h"
+
 namespace mtyolo {
 namespace {
 
@@ -17,10 +19,7 @@ size_t utf8_length(std::string_view s, size_t p) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
   const unsigned char b = byte(p);
   const size_t n = b < 0x80 ? 1 : (b >> 5) == 6 ? 2 : (b >> 4) == 14 ? 3 : (b >> 3) == 30 ? 4 : 0;
-  if (n == 0 || p + n > s.size()) return 0;
-  for (size_t i = 1; i < n; ++i)
-    if ((byte(p + i) >> 6) != 2) return 0;
-  return n;
+  return n != 0 && p + n <= s.size() && is_valid_utf8(s.substr(p, n)) ? n : 0;
 }
 
 }  // namespace
@@ -41,7 +40,9 @@ std::string quoted(std::string_view text) {
     if (shown == kMaxCharacters) return out + "...'";
     const size_t n = utf8_length(text, p);
     const auto b = static_cast<unsigned char>(text[p]);
-    if (n == 0 || b < 0x20 || b == 0x7f) {
+    // U+0080..U+009F are control characters too: U+009B starts a terminal sequence like ESC [.
+    const bool c1_control = n == 2 && b == 0xc2 && static_cast<unsigned char>(text[p + 1]) < 0xa0;
+    if (n == 0 || b < 0x20 || b == 0x7f || c1_control) {
       out += fmt::format("\\x{:02x}", b);
       p += 1;
     } else {

@@ -35,7 +35,8 @@ size_t open_regular(const std::string& path, Descriptor& d) {
     fail_file(path, errno == ENOENT ? "no such file" : std::string("cannot open: ") + std::strerror(errno),
               errno == ENOENT ? "file_not_found" : "file_open");
   struct stat info {};
-  if (::fstat(d.fd, &info) != 0) fail_file(path, std::string("cannot stat: ") + std::strerror(errno), "file_open");
+  if (::fstat(d.fd, &info) != 0)
+    fail_file(path, std::string("cannot stat: ") + std::strerror(errno), "file_open");
   if (S_ISDIR(info.st_mode)) fail_file(path, "is a folder, expected a file", "file_kind");
   if (!S_ISREG(info.st_mode)) fail_file(path, "is not a regular file", "file_kind");
   return size_t(info.st_size);
@@ -90,15 +91,23 @@ std::string read_stdin(size_t limit_bytes) {
     if (n < 0) fail_file("-", std::string("cannot read: ") + std::strerror(errno), "file_read");
     if (n == 0) return text;
     text.append(buffer, size_t(n));
-    if (text.size() > limit_bytes) fail_file("-", fmt::format("more than {} bytes", limit_bytes), "file_too_large");
+    if (text.size() > limit_bytes)
+      fail_file("-", fmt::format("more than {} bytes", limit_bytes), "file_too_large");
   }
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   const std::filesystem::path p(path);
   const auto folder = p.has_parent_path() ? p.parent_path() : std::filesystem::path(".");
-  temporary_ = (folder / ("." + p.filename().string() + ".tmp." + std::to_string(::getpid()))).string();
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  const std::string stem =
+      (folder / ("." + p.filename().string() + ".tmp." + std::to_string(::getpid()))).string();
+  // A killed process leaves its temporary file behind, and in a container the next one has the same number.
+  constexpr int kAttempts = 1000;
+  for (int attempt = 0; attempt < kAttempts && descriptor_ < 0; ++attempt) {
+    temporary_ = attempt == 0 ? stem : stem + "." + std::to_string(attempt);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ < 0 && errno != EEXIST) break;
+  }
   if (descriptor_ < 0) fail_file(path_, std::string("cannot write: ") + std::strerror(errno), "file_write");
 }
 
@@ -109,7 +118,8 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::fail_write(const char* what) {
-  fail_file(path_, fmt::format("{}: {}", what, std::strerror(errno)), "file_write", "the old file, if any, is unchanged");
+  fail_file(path_, fmt::format("{}: {}", what, std::strerror(errno)), "file_write",
+            "the old file, if any, is unchanged");
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -127,12 +137,16 @@ void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail_write("cannot flush to disk");
   const int fd = std::exchange(descriptor_, -1);
   if (::close(fd) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
     ::unlink(temporary_.c_str());
+    errno = reason;
     fail_write("cannot rename");
   }
   const std::filesystem::path p(path_);
-  Descriptor folder{::open(p.has_parent_path() ? p.parent_path().c_str() : ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY)};
-  if (folder.fd >= 0 && ::fsync(folder.fd) != 0 && errno != EINVAL) fail_write("cannot flush the folder to disk");
+  Descriptor folder{
+      ::open(p.has_parent_path() ? p.parent_path().c_str() : ".", O_RDONLY | O_CLOEXEC | O_DIRECTORY)};
+  if (folder.fd >= 0 && ::fsync(folder.fd) != 0 && errno != EINVAL)
+    fail_write("cannot flush the folder to disk");
 }
 
 void write_file_atomically(const std::string& path, std::string_view bytes) {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <sstream>
 
 #include "core/error.h"
@@ -19,6 +20,7 @@ namespace {
 struct State {
   std::shared_ptr<spdlog::logger> logger;
   Level level = Level::kInfo;
+  std::mutex mutex;
   std::ostringstream captured;
   bool capturing = false;
   std::atomic<int> warnings{0};
@@ -37,11 +39,16 @@ State& state() {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarning: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
-    case Level::kOff: return spdlog::level::off;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarning:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
+    case Level::kOff:
+      return spdlog::level::off;
   }
   return spdlog::level::info;
 }
@@ -53,6 +60,13 @@ spdlog::sink_ptr stderr_sink() {
   return sink;
 }
 
+std::shared_ptr<spdlog::logger> console_logger(Level level) {
+  auto console = stderr_sink();
+  console->set_level(to_spdlog(level));
+  console->set_pattern("%^%v%$");
+  return make_logger(console);
+}
+
 const char* prefix(Level level) {
   if (level == Level::kWarning) return "warning: ";
   if (level == Level::kError) return "error: ";
@@ -62,19 +76,18 @@ const char* prefix(Level level) {
 }  // namespace
 
 void configure(Level level, const std::string& file) {
-  auto console = stderr_sink();
-  console->set_level(to_spdlog(level));
-  console->set_pattern("%^%v%$");
-  auto logger = make_logger(console);
+  auto logger = console_logger(level);
   if (!file.empty()) {
     try {
       auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
       sink->set_pattern("%Y-%m-%d %H:%M:%S %v");
       logger->sinks().push_back(sink);
     } catch (const spdlog::spdlog_ex&) {
-      throw Error({ExitCode::kRuntime, "log_file", "cannot write the log", file, {}, "give a writable --log-file"});
+      throw Error(
+          {ExitCode::kRuntime, "log_file", "cannot write the log", file, {}, "give a writable --log-file"});
     }
   }
+  const std::lock_guard lock(state().mutex);
   state().logger = logger;
   state().level = level;
 }
@@ -84,11 +97,12 @@ Level level() { return state().level; }
 void write(Level level, std::string_view text) {
   State& s = state();
   if (level == Level::kWarning) ++s.warnings;
+  const std::lock_guard lock(s.mutex);
   if (s.capturing) {
     s.captured << prefix(level) << text << '\n';
     return;
   }
-  if (!s.logger) configure(s.level);
+  if (!s.logger) s.logger = console_logger(s.level);
   s.logger->log(to_spdlog(level), "{}{}", prefix(level), text);
   s.logger->flush();
 }
@@ -96,10 +110,19 @@ void write(Level level, std::string_view text) {
 int warning_count() { return state().warnings; }
 
 Capture::Capture() {
+  const std::lock_guard lock(state().mutex);
   state().captured.str({});
   state().capturing = true;
 }
-Capture::~Capture() { state().capturing = false; }
-std::string Capture::text() const { return state().captured.str(); }
+
+Capture::~Capture() {
+  const std::lock_guard lock(state().mutex);
+  state().capturing = false;
+}
+
+std::string Capture::text() const {
+  const std::lock_guard lock(state().mutex);
+  return state().captured.str();
+}
 
 }  // namespace mtyolo::log

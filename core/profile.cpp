@@ -57,7 +57,9 @@ void write(const std::string& path) {
                       {"tid", r.thread},
                       {"args", {{"detail", r.detail}}}});
   }
-  write_file_atomically(path, nlohmann::json{{"traceEvents", events}, {"displayTimeUnit", "ms"}}.dump());
+  const nlohmann::json trace{{"traceEvents", events}, {"displayTimeUnit", "ms"}};
+  // Names come from model files and need not be UTF-8.
+  write_file_atomically(path, trace.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 Scope::Scope(std::string_view name, std::string_view detail) : recording_(active()) {
@@ -71,8 +73,8 @@ Scope::~Scope() {
   if (!recording_) return;
   const auto end = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex);
-  ranges.push_back({std::move(name_), std::move(detail_), microseconds(begin_ - origin), microseconds(end - begin_),
-                    thread_number()});
+  ranges.push_back({std::move(name_), std::move(detail_), microseconds(begin_ - origin),
+                    microseconds(end - begin_), thread_number()});
 }
 
 }  // namespace mtyolo::profile

@@ -5,7 +5,8 @@
 namespace mtyolo {
 
 Dims::Dims(std::span<const int64_t> values) {
-  MTYOLO_CHECK(values.size() <= size_t(kMaxRank), "shape: {} dimensions, the limit is {}", values.size(), kMaxRank);
+  MTYOLO_CHECK(values.size() <= size_t(kMaxRank), "shape: {} dimensions, the limit is {}", values.size(),
+               kMaxRank);
   std::copy(values.begin(), values.end(), values_.begin());
   rank_ = int(values.size());
 }
@@ -15,11 +16,18 @@ void Dims::push_back(int64_t value) {
   values_[size_t(rank_++)] = value;
 }
 
-bool Dims::operator==(const Dims& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+bool Dims::operator==(const Dims& other) const {
+  return std::equal(begin(), end(), other.begin(), other.end());
+}
 
 int64_t Shape::numel() const {
   int64_t n = 1;
-  for (int64_t d : *this) n *= d;
+  bool overflow = false;
+  for (int64_t d : *this) {
+    if (d == 0) return 0;
+    overflow |= __builtin_mul_overflow(n, d, &n);
+  }
+  MTYOLO_CHECK(!overflow, "shape {} has more elements than 64 bits count", *this);
   return n;
 }
 

@@ -37,7 +37,7 @@ class Dims {
 class Shape : public Dims {
  public:
   using Dims::Dims;
-  int64_t numel() const;
+  int64_t numel() const;  // throws Error when the product does not fit
 };
 
 // Distances in elements between neighbours along each dimension.
@@ -52,7 +52,8 @@ std::string to_string(const Dims& dims);  // "[8,48,80,80]"
 }  // namespace mtyolo
 
 template <class T>
-struct fmt::formatter<T, std::enable_if_t<std::is_base_of_v<mtyolo::Dims, T>, char>> : fmt::formatter<std::string> {
+struct fmt::formatter<T, std::enable_if_t<std::is_base_of_v<mtyolo::Dims, T>, char>>
+    : fmt::formatter<std::string> {
   template <class Context>
   auto format(const T& d, Context& ctx) const {
     return fmt::formatter<std::string>::format(mtyolo::to_string(d), ctx);

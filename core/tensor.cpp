@@ -14,21 +14,31 @@ To cast_element(From value) {
   else return static_cast<To>(value);
 }
 
+void check_sizes(const Shape& shape) {
+  for (int64_t d : shape) MTYOLO_CHECK(d >= 0, "tensor: shape {} has a negative size", shape);
+}
+
 // Smallest and largest element offset of a view; both 0 when it has no element.
 std::pair<int64_t, int64_t> extent(const Shape& shape, const Strides& strides) {
   int64_t low = 0, high = 0;
   if (shape.numel() == 0) return {0, 0};
+  bool overflow = false;
   for (int i = 0; i < shape.rank(); ++i) {
-    const int64_t span = (shape[i] - 1) * strides[i];
-    (span < 0 ? low : high) += span;
+    int64_t span = 0;
+    overflow |= __builtin_mul_overflow(shape[i] - 1, strides[i], &span);
+    int64_t& end = span < 0 ? low : high;
+    overflow |= __builtin_add_overflow(end, span, &end);
   }
+  MTYOLO_CHECK(!overflow, "tensor view: shape {} with strides {} reaches beyond 64 bits", shape, strides);
   return {low, high};
 }
 
 }  // namespace
 
 Tensor Tensor::empty(const Shape& shape, DType type, const std::shared_ptr<Allocator>& allocator) {
-  for (int64_t d : shape) MTYOLO_CHECK(d >= 0, "tensor: shape {} has a negative size", shape);
+  check_sizes(shape);
+  MTYOLO_CHECK(shape.numel() <= INT64_MAX / int64_t(item_size(type)), "tensor: shape {} of {} is too large",
+               shape, type);
   Tensor t;
   t.shape_ = shape;
   t.strides_ = contiguous_strides(shape);
@@ -49,14 +59,16 @@ Tensor Tensor::full(const Shape& shape, double value, DType type) {
   return t;
 }
 
-Tensor Tensor::view(std::shared_ptr<Storage> storage, int64_t offset, const Shape& shape, const Strides& strides,
-                    DType type) {
+Tensor Tensor::view(std::shared_ptr<Storage> storage, int64_t offset, const Shape& shape,
+                    const Strides& strides, DType type) {
   MTYOLO_CHECK(shape.rank() == strides.rank(), "tensor view: shape {} with strides {}", shape, strides);
+  check_sizes(shape);
   const auto [low, high] = extent(shape, strides);
   const int64_t capacity = int64_t(storage->size_bytes() / item_size(type));
-  const bool inside = shape.numel() == 0 || (offset + low >= 0 && offset + high < capacity);
-  MTYOLO_CHECK(inside, "tensor view: shape {} strides {} offset {} leaves a storage of {} elements", shape, strides,
-               offset, capacity);
+  const bool inside =
+      shape.numel() == 0 || (offset >= 0 && offset < capacity && low >= -offset && high < capacity - offset);
+  MTYOLO_CHECK(inside, "tensor view: shape {} strides {} offset {} leaves a storage of {} elements", shape,
+               strides, offset, capacity);
   Tensor t;
   t.storage_ = std::move(storage);
   t.offset_ = offset;
@@ -75,9 +87,7 @@ bool Tensor::is_contiguous() const {
   return true;
 }
 
-bool Tensor::is_channels_last() const {
-  return rank() == 4 && strides_ == channels_last_strides(shape_);
-}
+bool Tensor::is_channels_last() const { return rank() == 4 && strides_ == channels_last_strides(shape_); }
 
 void* Tensor::raw() const {
   MTYOLO_CHECK(defined(), "tensor: used before it was given storage");
@@ -139,6 +149,7 @@ Tensor Tensor::to(DType type) const {
 
 void Tensor::copy_from(const Tensor& source) {
   MTYOLO_CHECK(source.shape_ == shape_, "copy: {} from {}", *this, source);
+  MTYOLO_CHECK(defined() && source.defined(), "copy: {} from {}", *this, source);
   MTYOLO_CHECK(storage_->writable(), "copy: the destination {} is read-only", *this);
   if (dtype_ == source.dtype_ && is_contiguous() && source.is_contiguous()) {
     if (numel() != 0) std::memcpy(raw(), source.raw(), size_bytes());

@@ -57,7 +57,11 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 bool is_valid_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto b = static_cast<unsigned char>(text[i]);
-    const size_t n = b < 0x80 ? 1 : b >= 0xc2 && b < 0xe0 ? 2 : b >= 0xe0 && b < 0xf0 ? 3 : b >= 0xf0 && b < 0xf5 ? 4 : 0;
+    const size_t n = b < 0x80                ? 1
+                     : b >= 0xc2 && b < 0xe0 ? 2
+                     : b >= 0xe0 && b < 0xf0 ? 3
+                     : b >= 0xf0 && b < 0xf5 ? 4
+                                             : 0;
     if (n == 0 || i + n > text.size()) return false;
     uint32_t code = n == 1 ? b : b & (0x7fu >> n);
     for (size_t k = 1; k < n; ++k) {
@@ -91,8 +95,10 @@ std::string nearest_name(std::string_view name, std::span<const std::string> can
   std::string best;
   size_t best_distance = SIZE_MAX;
   for (const std::string& c : candidates) {
-    const size_t d = edit_distance(lower_case(name), lower_case(c));
     const size_t limit = std::max<size_t>(1, std::max(name.size(), c.size()) / 3);
+    // The distance is at least the difference in length: a huge name from a file costs nothing.
+    if (std::max(name.size(), c.size()) - std::min(name.size(), c.size()) > limit) continue;
+    const size_t d = edit_distance(lower_case(name), lower_case(c));
     if (d <= limit && d < best_distance) {
       best = c;
       best_distance = d;

@@ -3,7 +3,10 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
+
+#include "core/error.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -42,10 +45,23 @@ void set_flush_denormals() {
 ThreadPool::ThreadPool(int threads) {
   const int n = threads > 0 ? threads : available_cores();
   set_flush_denormals();
-  for (int i = 1; i < n; ++i) workers_.emplace_back([this] { worker_loop(); });
+  try {
+    for (int i = 1; i < n; ++i) workers_.emplace_back([this] { worker_loop(); });
+  } catch (const std::system_error& e) {
+    const int started = size();
+    stop();
+    throw Error({ExitCode::kRuntime,
+                 "threads",
+                 fmt::format("cannot start {} threads, only {}: {}", n, started, e.what()),
+                 {},
+                 {},
+                 "use a smaller --threads"});
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -97,7 +113,8 @@ void ThreadPool::worker_loop() {
   set_flush_denormals();
   uint64_t seen = 0;
   while (true) {
-    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause_cpu();
+    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin)
+      pause_cpu();
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return generation_.load() != seen; });

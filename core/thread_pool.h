@@ -1,7 +1,7 @@
 // parallel_for over a fixed set of worker threads.
 //
-// Tasks are handed out one by one, so uneven tasks balance. A task must compute the same bits whichever thread
-// runs it; reductions are split by task, never by thread, so 1 and 2 threads give equal results.
+// Tasks are handed out one by one, so uneven tasks balance. A task must compute the same bits whichever
+// thread runs it; reductions are split by task, never by thread, so 1 and 2 threads give equal results.
 #pragma once
 
 #include <atomic>
@@ -29,6 +29,7 @@ class ThreadPool {
   void parallel_for(int64_t count, const std::function<void(int64_t)>& task);
 
  private:
+  void stop();
   void worker_loop();
   void run_tasks();
 
