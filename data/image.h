@@ -47,11 +47,11 @@ std::string image_decoders();
 Image resize_linear(const Image& image, int width, int height);
 Image resize_area(const Image& image, int width, int height);
 
-// What letterbox did: network pixel = image pixel * scale + (left, top).
+// What letterbox did: network pixel = image pixel * (scale, scale_y) + (left, top).
 struct Letterbox {
-  double scale = 1;
-  int left = 0, top = 0;        // whole pixels added before the image
-  double pad_x = 0, pad_y = 0;  // un-rounded halves, as the reference reports them
+  double scale = 1, scale_y = 1;  // differ only when stretched
+  int left = 0, top = 0;          // whole pixels added before the image
+  double pad_x = 0, pad_y = 0;    // un-rounded halves, as the reference reports them
   int source_width = 0, source_height = 0;
   int width = 0, height = 0;  // of the padded result
 };
@@ -61,6 +61,7 @@ struct LetterboxParams {
   bool auto_pad = true;           // pad only to a multiple of stride
   bool scale_up = true;
   int stride = 32;
+  bool stretch = false;  // with auto_pad off: fills the target without keeping the shape (scaleFill)
 };
 
 // Scales the image to fit and pads with 114 (data.md section 4).

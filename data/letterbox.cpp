@@ -13,14 +13,16 @@ Image letterbox(const Image& image, const LetterboxParams& p, Letterbox& done) {
   double scale = std::min(double(p.height) / image.height, double(p.width) / image.width);
   if (!p.scale_up) scale = std::min(scale, 1.0);
   // nearbyint: half to even. A side of an extreme shape would vanish (known-issues D14), so at least 1.
-  const int width = std::max(1, int(std::nearbyint(image.width * scale)));
-  const int height = std::max(1, int(std::nearbyint(image.height * scale)));
+  const bool stretch = p.stretch && !p.auto_pad;
+  const int width = stretch ? p.width : std::max(1, int(std::nearbyint(image.width * scale)));
+  const int height = stretch ? p.height : std::max(1, int(std::nearbyint(image.height * scale)));
   int spare_x = p.width - width, spare_y = p.height - height;
   if (p.auto_pad) {
     spare_x %= p.stride;
     spare_y %= p.stride;
   }
-  done.scale = scale;
+  done.scale = stretch ? double(p.width) / image.width : scale;
+  done.scale_y = stretch ? double(p.height) / image.height : scale;
   done.pad_x = spare_x / 2.0;
   done.pad_y = spare_y / 2.0;
   done.left = int(std::nearbyint(done.pad_x - 0.1));  // an odd spare pixel goes right and below

@@ -71,10 +71,12 @@ void run_letterbox(const GoldenCase& c) {
                                        .height = rows,
                                        .auto_pad = item.at("auto"),
                                        .scale_up = item.at("scaleup"),
-                                       .stride = item.at("stride")},
+                                       .stride = item.at("stride"),
+                                       .stretch = item.value("scaleFill", false)},
                                       done);
     expect_image(out, got, c.tensor(out), 0, 0);
     expect_number(out + " ratio", done.scale, item.at("ratio").at(0));
+    expect_number(out + " ratio of heights", done.scale_y, item.at("ratio").at(1));
     expect_number(out + " pad x", done.pad_x, item.at("pad_wh").at(0));
     expect_number(out + " pad y", done.pad_y, item.at("pad_wh").at(1));
   }
