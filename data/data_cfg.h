@@ -22,13 +22,19 @@ struct DataCfg {
 };
 
 // What the caller needs of the file; everything given is checked either way.
-enum class DataCfgUse { kNamesAndHeads, kPaths };
+//   kNamesAndHeads  nothing is looked up on the disk, the paths stay as written
+//   kPaths          training: train and val must be given and be there, test may be absent
+//   kValPaths       validation: val or test must be given and be there, train is not looked up
+enum class DataCfgUse { kNamesAndHeads, kPaths, kValPaths };
 
 // Throws Error{kUsage} (faults of the file) or Error{kData} (paths that are not there) with file and line.
 DataCfg read_data_cfg(const std::string& path, DataCfgUse use);
 
-// `heads:` alone, checked against the number of classes: disjoint, covering, within range. Ranges "0-9", lists,
-// single ids and class names are understood.
+// The same from memory; relative paths are looked for from the folder of `file`.
+DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCfgUse use);
+
+// `heads:` alone, checked against the number of classes: disjoint, covering, within range. Ranges "0-9",
+// lists, single ids and class names are understood.
 std::vector<HeadCfg> parse_heads(const Document& heads, const std::vector<std::string>& names);
 
 }  // namespace mtyolo::data

@@ -1,0 +1,203 @@
+#include "data/data_cfg.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+
+#include "core/log.h"
+#include "core/text.h"
+#include "core/yaml.h"
+#include "data/paths.h"
+
+namespace mtyolo::data {
+namespace {
+
+constexpr int kMaxClasses = 100'000;  // reliability.md Y5
+
+// A nested Document does not know its file; errors about it get it here.
+Error at_place(const Document& at, const std::string& file, const std::string& message,
+               const std::string& suggestion = {}) {
+  return document_error(at, message, suggestion).in_file(file);
+}
+
+std::vector<std::string> names_from_list(const Document& names) {
+  std::vector<std::string> out;
+  for (const Document& item : names.items) out.push_back(item.as_text(fmt::format("names[{}]", out.size())));
+  return out;
+}
+
+// {0: person, 1: bicycle}: keys must be exactly 0..n-1, in any order.
+std::vector<std::string> names_from_map(const Document& names) {
+  std::vector<std::string> out(names.fields.size());
+  std::vector<bool> given(out.size(), false);
+  for (const auto& [key, value] : names.fields) {
+    const auto id = parse_int(key);
+    if (!id || *id < 0)
+      throw document_error(
+          value, fmt::format("names has the key {}, expected whole numbers from 0", mtyolo::quoted(key)));
+    if (*id >= int64_t(out.size())) continue;  // then another key is missing below
+    out[size_t(*id)] = value.as_text("names[" + key + "]");
+    given[size_t(*id)] = true;
+  }
+  const auto missing = std::find(given.begin(), given.end(), false);
+  if (missing != given.end())
+    throw document_error(names, fmt::format("names has {} keys but none of them is {}; they must be 0 to {}",
+                                            out.size(), missing - given.begin(), out.size() - 1));
+  return out;
+}
+
+void warn_about_repeated_names(const std::vector<std::string>& names, const std::string& file) {
+  std::set<std::string> seen;
+  for (const std::string& name : names)
+    if (!seen.insert(name).second)
+      log::warning("{}: two classes are named {}; both ids are kept", file, mtyolo::quoted(name));
+}
+
+std::vector<std::string> parse_names(const Document& root, const std::string& file) {
+  const Document *names = root.find("names"), *nc = root.find("nc");
+  const bool has_names = names != nullptr && !names->is_null(), has_nc = nc != nullptr && !nc->is_null();
+  if (!has_names && !has_nc)
+    throw at_place(root, file, "neither names nor nc is given", "list the class names: names: [person, ...]");
+  const int64_t count = has_nc ? nc->as_int("nc", 1, kMaxClasses) : 0;
+  std::vector<std::string> out;
+  if (!has_names) {
+    for (int64_t i = 0; i < count; ++i) out.push_back("class" + std::to_string(i));
+    log::warning("{}: no names given; the {} classes are called class0 to class{}", file, count, count - 1);
+    return out;
+  }
+  if (!names->is_list() && !names->is_map())
+    throw document_error(*names, "names is neither a list nor a map of class names",
+                         "write names: [person, ...]");
+  out = names->is_list() ? names_from_list(*names) : names_from_map(*names);
+  if (out.empty() || out.size() > size_t(kMaxClasses))
+    throw document_error(*names,
+                         fmt::format("names lists {} classes, expected 1..{}", out.size(), kMaxClasses));
+  if (has_nc && count != int64_t(out.size()))
+    throw document_error(*nc, fmt::format("{} names found for nc={}", out.size(), count),
+                         "leave nc out, or make both agree");
+  warn_about_repeated_names(out, file);
+  return out;
+}
+
+// One entry of train, val or test: only paths for now.
+void add_paths(const Document& entry, const std::string& key, std::vector<std::string>& out) {
+  if (entry.is_null()) return;
+  if (entry.is_list()) {
+    for (const Document& item : entry.items) {
+      if (item.is_list()) throw document_error(item, key + " holds a list inside a list, expected paths");
+      add_paths(item, key, out);
+    }
+    return;
+  }
+  if (entry.is_map())
+    throw document_error(entry, key + " with {images: ...} or {json: ...} is not built yet",
+                         "give a folder or a list file");
+  const std::string& path = entry.as_text(key);
+  if (path.empty() || path.size() > kMaxPathBytes || path.find('\0') != std::string::npos)
+    throw document_error(
+        entry, fmt::format("{} has a path of {} bytes, expected 1..{}", key, path.size(), kMaxPathBytes));
+  out.push_back(path);
+}
+
+// Unknown keys are other tools' notes and are passed over; one that nearly is a key of ours is a typing
+// error.
+void check_keys(const Document& root, const std::string& file) {
+  static const std::array<std::string, 7> kKeys{"path", "train", "val", "test", "nc", "names", "heads"};
+  for (const auto& [key, value] : root.fields) {
+    if (std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end()) continue;
+    if (key == "download") {
+      log::warning("{}: download is ignored; nothing is fetched or run", file);
+      continue;
+    }
+    if (!nearest_name(key, kKeys).empty())
+      throw document_error(value, "unknown key " + mtyolo::quoted(key) + did_you_mean(key, kKeys));
+    log::info("{}: key {} is not ours and is ignored", file, mtyolo::quoted(key));
+  }
+}
+
+// The folders from which the file's relative paths are meant.
+std::vector<std::string> base_folders(const Document& root, const std::string& file) {
+  const std::vector<std::string> folders{folder_of(file), "."};
+  const Document* path = root.find("path");
+  if (path == nullptr || path->is_null()) return folders;
+  std::vector<std::string> out;
+  for (const std::string& folder :
+       path_candidates(with_slashes(path->as_text("path")), folders, PathOrigin::kYaml))
+    out.push_back(folder);
+  out.insert(out.end(), folders.begin(), folders.end());
+  return out;
+}
+
+struct Split {
+  const char* key;
+  std::vector<std::string>* paths;
+};
+
+// Replaces every path by the place it was found at; returns what was not found, one text each.
+std::vector<std::string> resolve(const Split& split, const std::vector<std::string>& folders) {
+  std::vector<std::string> missing;
+  for (std::string& path : *split.paths) {
+    const auto candidates = path_candidates(with_slashes(path), folders, PathOrigin::kYaml);
+    const std::string found = first_existing(candidates);
+    if (found.empty()) {
+      const auto absolute = std::filesystem::absolute(candidates.front()).lexically_normal().string();
+      missing.push_back(
+          fmt::format("{} {} (looked for as {})", split.key, mtyolo::quoted(path), mtyolo::quoted(absolute)));
+    } else {
+      path = found;
+    }
+  }
+  return missing;
+}
+
+void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
+  const Split train{"train", &cfg.train}, val{"val", &cfg.val}, test{"test", &cfg.test};
+  if (use == DataCfgUse::kPaths && cfg.train.empty())
+    throw at_place(root, cfg.file, "no train: is given, there is nothing to train on");
+  if (use == DataCfgUse::kPaths && cfg.val.empty()) throw at_place(root, cfg.file, "no val: is given");
+  if (use == DataCfgUse::kValPaths && cfg.val.empty() && cfg.test.empty())
+    throw at_place(root, cfg.file, "neither val: nor test: is given");
+  const std::vector<std::string> folders = base_folders(root, cfg.file);
+  std::string text;
+  for (const Split& split : {train, val, test}) {
+    if (use == DataCfgUse::kValPaths && split.paths == &cfg.train) continue;
+    for (const std::string& m : resolve(split, folders)) text += (text.empty() ? "" : ", ") + m;
+  }
+  if (!text.empty())
+    throw Error({ExitCode::kData,
+                 "data_path",
+                 "not found: " + text,
+                 cfg.file,
+                 {},
+                 "relative paths start at the folder of the file, then at the working folder"});
+}
+
+}  // namespace
+
+DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCfgUse use) {
+  if (!document.is_map())
+    throw at_place(document, file,
+                   document.is_null() ? "is empty: no train, val or names" : "is not a map of keys",
+                   "expected train:, val: and names:");
+  DataCfg cfg;
+  cfg.file = file;
+  try {
+    check_keys(document, file);
+    cfg.names = parse_names(document, file);
+    for (const Split& split : {Split{"train", &cfg.train}, Split{"val", &cfg.val}, Split{"test", &cfg.test}})
+      if (const Document* entry = document.find(split.key)) add_paths(*entry, split.key, *split.paths);
+    const Document* heads = document.find("heads");
+    if (heads != nullptr && !heads->is_null()) cfg.heads = parse_heads(*heads, cfg.names);
+    if (use != DataCfgUse::kNamesAndHeads) resolve_paths(cfg, document, use);
+  } catch (const Error& e) {
+    throw e.in_file(file);
+  }
+  return cfg;
+}
+
+DataCfg read_data_cfg(const std::string& path, DataCfgUse use) {
+  return parse_data_cfg(read_yaml(path), path, use);
+}
+
+}  // namespace mtyolo::data
