@@ -52,10 +52,15 @@ std::optional<std::string> match(const std::string& name, const std::map<std::st
   return *targets.begin();
 }
 
+// The longest candidate that `name` begins with (--confidence: conf), else the one with the most first
+// letters shared.
 std::string common_prefix_name(const std::string& name, const std::vector<std::string>& candidates) {
   constexpr size_t kSharedLetters = 3;
   std::string best;
   size_t longest = kSharedLetters - 1;
+  for (const std::string& c : candidates)
+    if (c.size() >= kSharedLetters && c.size() > best.size() && name.starts_with(c)) best = c;
+  if (!best.empty()) return best;
   for (const std::string& c : candidates) {
     const size_t shared =
         size_t(std::mismatch(name.begin(), name.end(), c.begin(), c.end()).first - name.begin());

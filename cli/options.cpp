@@ -58,6 +58,7 @@ CLI::Option* Options::add(const FlagSpec& spec, const Apply& apply, const std::s
 void Options::positional(const Positional& spec, std::string& value) {
   positional_ = spec;
   most_positionals_ = 1;
+  take_positionals_ = [&value](const std::vector<std::string>& words) { value = words[0]; };
   table_.positional_flags = spec.flags;
   app_->add_option(spec.name, value, spec.help)->type_name("");
 }
@@ -65,6 +66,7 @@ void Options::positional(const Positional& spec, std::string& value) {
 void Options::positionals(const Positional& spec, std::vector<std::string>& values) {
   positional_ = spec;
   most_positionals_ = std::numeric_limits<size_t>::max();
+  take_positionals_ = [&values](const std::vector<std::string>& words) { values = words; };
   table_.positional_flags = spec.flags;
   app_->add_option(spec.name, values, spec.help)->type_name("");
 }
@@ -173,14 +175,14 @@ bool Options::parse(const std::vector<std::string>& words) {
   add_config_file(args);
   notes_ = args.notes;
   check_positionals(args.positionals);
+  // Not through CLI11, which would read the name [ab].jpg as a list.
+  if (!args.positionals.empty()) take_positionals_(args.positionals);
   // CLI11 takes the words from the back. The values are separate words, so that an empty one stays one.
   std::vector<std::string> normal;
   for (const Setting& s : args.settings) {
     given_.insert(s.flag);
     for (const std::string& value : s.values) normal.insert(normal.end(), {"--" + s.flag, value});
   }
-  if (!args.positionals.empty()) normal.push_back("--");
-  normal.insert(normal.end(), args.positionals.begin(), args.positionals.end());
   std::reverse(normal.begin(), normal.end());
   try {
     app_->parse(std::move(normal));

@@ -78,6 +78,7 @@ class Options {
   std::vector<std::string> notes_;
   Positional positional_;
   size_t most_positionals_ = 0;
+  std::function<void(const std::vector<std::string>&)> take_positionals_;
 };
 
 }  // namespace mtyolo::cli
