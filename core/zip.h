@@ -42,7 +42,7 @@ class ZipReader {
 
   const std::vector<ZipEntry>& entries() const { return entries_; }
   const ZipEntry* find(std::string_view name) const;
-  // The content; its CRC is checked. Throws Error{"zip_crc", "zip_deflate", "zip_too_large"}.
+  // The content; its CRC is checked. Throws Error with code Z2 or Z7.
   ZipContent read(const ZipEntry& entry);
   // Checks the CRC of a stored entry without copying, or inflates and drops.
   void verify(const ZipEntry& entry) { read(entry); }

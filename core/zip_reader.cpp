@@ -105,14 +105,14 @@ ZipReader::Directory ZipReader::find_directory() const {
     ByteReader reader(bytes_, at);
     if (*reader.little<uint32_t>() != kEndSignature) continue;
     reader.skip(kEndBytes - 6);
-    if (found) refuse("zip_end", "has a second end record at byte {} inside the comment of the first", at);
+    if (found) refuse("Z1", "has a second end record at byte {} inside the comment of the first", at);
     if (at + kEndBytes + *reader.little<uint16_t>() == bytes_.size()) found = at;
   }
   if (!found)
-    throw Error({exit_, "zip_end", "the zip has no end record", {}, {}, "is it an incomplete download?"});
+    throw Error({exit_, "Z1", "the zip has no end record", {}, {}, "is it an incomplete download?"});
   Fields f{ByteReader(bytes_, *found + 4)};
   const uint16_t disk = f.u16(), directory_disk = f.u16(), count_here = f.u16(), count = f.u16();
-  if (disk != 0 || directory_disk != 0 || count_here != count) refuse("zip_end", "the zip has several parts");
+  if (disk != 0 || directory_disk != 0 || count_here != count) refuse("Z1", "the zip has several parts");
   Directory d;
   d.count = count;
   d.size = f.u32();
@@ -121,9 +121,9 @@ ZipReader::Directory ZipReader::find_directory() const {
   merge_zip64(d, *found);
   const auto end = checked::add(d.offset, d.size);
   if (!end || *end > d.end)
-    refuse("zip_end", "the directory, {} bytes at {}, does not lie before the end record", d.size, d.offset);
+    refuse("Z1", "the directory, {} bytes at {}, does not lie before the end record", d.size, d.offset);
   if (d.count > kZipMaxEntries || d.count > d.size / kEntryBytes)
-    refuse("zip_entries", "the end record claims {} entries in a directory of {} bytes", d.count, d.size);
+    refuse("Z7", "the end record claims {} entries in a directory of {} bytes", d.count, d.size);
   return d;
 }
 
@@ -131,7 +131,7 @@ void ZipReader::merge_zip64(Directory& d, uint64_t end_record) const {
   const bool needed = d.count == kOnes16 || d.size == kOnes32 || d.offset == kOnes32;
   Fields locator{ByteReader(bytes_, end_record < kLocatorBytes ? 0 : end_record - kLocatorBytes)};
   if (end_record < kLocatorBytes || locator.u32() != kZip64LocatorSignature) {
-    if (needed) refuse("zip_zip64", "the end record refers to a zip64 record that is not there");
+    if (needed) refuse("Z4", "the end record refers to a zip64 record that is not there");
     return;
   }
   const uint32_t disk = locator.u32();
@@ -139,19 +139,19 @@ void ZipReader::merge_zip64(Directory& d, uint64_t end_record) const {
   const uint32_t disks = locator.u32();
   const uint64_t limit = end_record - kLocatorBytes;
   if (disk != 0 || disks > 1 || at > limit || limit - at < kZip64EndBytes)
-    refuse("zip_zip64", "the zip64 locator points to byte {}, outside the file", at);
+    refuse("Z4", "the zip64 locator points to byte {}, outside the file", at);
   Fields f{ByteReader(bytes_, at)};
   const bool signed_right = f.u32() == kZip64EndSignature;
   const uint64_t record_bytes = f.u64();
   if (!signed_right || record_bytes < kZip64EndBytes - 12 || record_bytes > limit - at - 12)
-    refuse("zip_zip64", "no valid zip64 end record at byte {}", at);
+    refuse("Z4", "no valid zip64 end record at byte {}", at);
   f.skip(4);
   const uint32_t this_disk = f.u32(), directory_disk = f.u32();
   const uint64_t here = f.u64(), count = f.u64(), size = f.u64(), offset = f.u64();
   const bool agree = (d.count == kOnes16 || d.count == count) && (d.size == kOnes32 || d.size == size) &&
                      (d.offset == kOnes32 || d.offset == offset);
   if (!agree || this_disk != 0 || directory_disk != 0 || here != count)
-    refuse("zip_zip64", "the end record and the zip64 record disagree");
+    refuse("Z4", "the end record and the zip64 record disagree");
   d = {offset, size, count, at};
 }
 
@@ -161,7 +161,7 @@ void ZipReader::read_directory(const Directory& d) {
     const auto fixed = reader.take(kEntryBytes);
     Fields f{ByteReader(fixed.value_or(std::span<const std::byte>{}))};
     if (!fixed || f.u32() != kEntrySignature)
-      refuse("zip_directory", "entry {} of the directory is damaged", entries_.size());
+      refuse("Z1", "entry {} of the directory is damaged", entries_.size());
     f.skip(4);
     const uint16_t flags = f.u16(), method = f.u16();
     f.skip(4);
@@ -175,37 +175,37 @@ void ZipReader::read_directory(const Directory& d) {
     const auto name = reader.text(name_bytes);
     const auto extra = reader.take(extra_bytes);
     if (!name || !extra || !reader.skip(comment_bytes) || disk != 0)
-      refuse("zip_directory", "entry {} of the directory is damaged", entries_.size());
+      refuse("Z1", "entry {} of the directory is damaged", entries_.size());
     e.name = *name;
     if (e.name.empty() || e.name.size() > kZipMaxName || e.name.find('\0') != std::string_view::npos)
-      refuse("zip_name", "entry {} has the name {}", entries_.size(), quoted(e.name));
+      refuse("Z6", "entry {} has the name {}", entries_.size(), quoted(e.name));
     if (!apply_zip64(*extra, {&e.size, &e.compressed, &e.local_offset}))
-      refuse("zip_zip64", "entry {} lacks its zip64 sizes", quoted(e.name));
+      refuse("Z4", "entry {} lacks its zip64 sizes", quoted(e.name));
     read_local(e, flags, method);
     if (!index_.emplace(e.name, entries_.size()).second)
-      refuse("zip_duplicate", "entry {} stands twice in the zip", quoted(e.name));
+      refuse("Z6", "entry {} stands twice in the zip", quoted(e.name));
     entries_.push_back(e);
   }
   if (entries_.size() != d.count)
-    refuse("zip_entries", "the end record claims {} entries, the directory holds {}", d.count,
+    refuse("Z1", "the end record claims {} entries, the directory holds {}", d.count,
            entries_.size());
 }
 
 // Z2 and Z3: the local header says the same as the directory, or leaves sizes and CRC to a descriptor.
 void ZipReader::read_local(ZipEntry& e, uint16_t flags, uint16_t method) const {
-  if ((flags & kEncryptionFlags) != 0) refuse("zip_encrypted", "entry {} is encrypted", quoted(e.name));
+  if ((flags & kEncryptionFlags) != 0) refuse("Z2", "entry {} is encrypted", quoted(e.name));
   if (method != 0 && method != 8)
-    refuse("zip_method", "entry {} is compressed by method {}, only 0 and 8 are read", quoted(e.name),
+    refuse("Z2", "entry {} is compressed by method {}, only 0 and 8 are read", quoted(e.name),
            method);
   if (method == 0 && e.compressed != e.size)
-    refuse("zip_size", "entry {} is stored, {} bytes, but claims {}", quoted(e.name), e.compressed, e.size);
+    refuse("Z2", "entry {} is stored, {} bytes, but claims {}", quoted(e.name), e.compressed, e.size);
   e.deflated = method == 8;
 
   ByteReader reader(bytes_);
   const bool inside = reader.seek(e.local_offset) && reader.remaining() >= 30;
   Fields f{reader};
   if (!inside || f.u32() != kLocalSignature)
-    refuse("zip_local", "entry {} has no local header at byte {}", quoted(e.name), e.local_offset);
+    refuse("Z3", "entry {} has no local header at byte {}", quoted(e.name), e.local_offset);
   f.skip(2);
   const uint16_t local_flags = f.u16(), local_method = f.u16();
   f.skip(4);
@@ -215,17 +215,17 @@ void ZipReader::read_local(ZipEntry& e, uint16_t flags, uint16_t method) const {
   const auto name = f.reader.text(name_bytes);
   const auto extra = f.reader.take(extra_bytes);
   if (!name || !extra || *name != e.name || local_method != method || (local_flags & kEncryptionFlags) != 0)
-    refuse("zip_local", "the local header of entry {} differs from the directory", quoted(e.name));
+    refuse("Z3", "the local header of entry {} differs from the directory", quoted(e.name));
   if (!apply_zip64(*extra, {&size, &compressed}))
-    refuse("zip_zip64", "the local header of entry {} lacks its zip64 sizes", quoted(e.name));
+    refuse("Z4", "the local header of entry {} lacks its zip64 sizes", quoted(e.name));
   const bool same = crc == e.crc && compressed == e.compressed && size == e.size;
   const bool left_out = (local_flags & kDescriptorFlag) != 0 && crc == 0 && compressed == 0 && size == 0;
   if (!same && !left_out)
-    refuse("zip_local", "sizes or CRC in the local header of entry {} differ from the directory",
+    refuse("Z3", "sizes or CRC in the local header of entry {} differ from the directory",
            quoted(e.name));
   e.data_offset = f.reader.position();
   if (e.compressed > f.reader.remaining())
-    refuse("zip_size", "entry {} claims {} bytes, {} are left in the file", quoted(e.name), e.compressed,
+    refuse("Z2", "entry {} claims {} bytes, {} are left in the file", quoted(e.name), e.compressed,
            f.reader.remaining());
 }
 
@@ -238,12 +238,12 @@ void ZipReader::check_ranges(const Directory& d) const {
   uint64_t position = 0;
   for (const ZipEntry* e : order) {
     if (e->local_offset < position)
-      refuse("zip_overlap", "entry {} overlaps the one before it", quoted(e->name));
+      refuse("Z5", "entry {} overlaps the one before it", quoted(e->name));
     position = e->data_offset + e->compressed;
   }
-  if (position > d.offset) refuse("zip_overlap", "the last entry overlaps the directory");
+  if (position > d.offset) refuse("Z5", "the last entry overlaps the directory");
   const uint64_t first = order.empty() ? d.offset : order.front()->local_offset;
-  if (first != 0) refuse("zip_prefix", "the zip begins at byte {}, something else stands before it", first);
+  if (first != 0) refuse("Z1", "the zip begins at byte {}, something else stands before it", first);
 }
 
 const ZipEntry* ZipReader::find(std::string_view name) const {
@@ -255,17 +255,17 @@ ZipContent ZipReader::read(const ZipEntry& e) {
   ZipContent content{bytes_.subspan(size_t(e.data_offset), size_t(e.compressed)), nullptr};
   if (e.deflated) {
     if (e.size > inflate_left_)
-      refuse("zip_too_large", "entry {} inflates to {} bytes, {} are allowed for a file of {}",
+      refuse("Z7", "entry {} inflates to {} bytes, {} are allowed for a file of {}",
              quoted(e.name), e.size, inflate_left_, bytes_.size());
     inflate_left_ -= e.size;
     const auto buffer = std::make_shared<std::vector<std::byte>>(size_t(e.size));
     if (!inflate_exactly(content.bytes, *buffer))
-      refuse("zip_deflate", "the compressed data of entry {} are damaged", quoted(e.name));
+      refuse("Z2", "the compressed data of entry {} are damaged", quoted(e.name));
     content = {*buffer, buffer};
   }
   const uint32_t crc = crc32(content.bytes);
   if (crc != e.crc)
-    refuse("zip_crc", "the checksum of entry {} is {:08x}, expected {:08x}: the file is damaged",
+    refuse("Z2", "the checksum of entry {} is {:08x}, expected {:08x}: the file is damaged",
            quoted(e.name), crc, e.crc);
   return content;
 }
