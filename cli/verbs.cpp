@@ -7,10 +7,12 @@
 
 namespace mtyolo::cli {
 
+std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
+      {"infer", "detections of images", make_infer},
       {"info", "the machine and this build", make_info},
   };
   return table;
