@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/sources.h"
-#include "models/detector.h"
+#include "models/plan/detector.h"
 #include "models/model.h"
 
 namespace mtyolo::cli {

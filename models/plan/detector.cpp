@@ -1,4 +1,4 @@
-#include "models/detector.h"
+#include "models/plan/detector.h"
 
 #include <algorithm>
 #include <cmath>
