@@ -24,7 +24,7 @@ struct NmsParams {
   bool agnostic = false;     // suppress across classes
   int max_det = 300;
   int max_nms = 30000;
-  std::vector<int> classes;  // class filter, empty = all
+  std::vector<int> classes = {};  // class filter, empty = all
   // With one class the score is the objectness alone. Off for a one-class head that was split from a head
   // with several classes: there it remains objectness * class score.
   bool one_class_score_is_objectness = true;
