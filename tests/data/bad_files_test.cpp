@@ -96,7 +96,8 @@ TEST_CASE("every bad data.yaml gets its verdict", "[data][bad]") {
     const std::string file = (bad_folder() / c.at("case").get<std::string>() / "data.yaml").string();
     std::string got = "accept";
     try {
-      CHECK(!read_data_cfg(file, DataCfgUse::kPaths).names.empty());
+      const DataCfg cfg = read_data_cfg(file, DataCfgUse::kPaths);
+      CHECK(!cfg.names.empty());
     } catch (const Error& e) {
       got = "fatal";
       CHECK_THAT(e.what(), Catch::Contains("data.yaml"));
