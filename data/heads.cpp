@@ -37,21 +37,27 @@ std::optional<int> find_name(const Document& at, std::string_view text, const Na
   return int(found - names.begin());
 }
 
-// One id, range or name. Numbers are ids unless they were quoted.
-void add_token(const Document& at, std::string_view token, const Names& names, std::vector<int>& out) {
-  if (!at.quoted_text) {
-    if (const auto id = parse_int(token)) return out.push_back(checked_id(at, *id, names));
-    if (const auto range = parse_range(token)) {
-      if (range->first > range->second)
-        throw document_error(at, fmt::format("the class range {} runs backwards", quoted(token)));
-      const int low = checked_id(at, range->first, names), high = checked_id(at, range->second, names);
-      for (int id = low; id <= high; ++id) out.push_back(id);
-      return;
-    }
+// "7" or "0-9"; false if the token is neither.
+bool add_numbers(const Document& at, std::string_view token, const Names& names, std::vector<int>& out) {
+  if (const auto id = parse_int(token)) {
+    out.push_back(checked_id(at, *id, names));
+    return true;
   }
-  const auto id = find_name(at, token, names);
-  if (!id) throw document_error(at, "unknown class " + quoted(token) + did_you_mean(token, names));
-  out.push_back(*id);
+  const auto range = parse_range(token);
+  if (!range) return false;
+  if (range->first > range->second)
+    throw document_error(at, fmt::format("the class range {} runs backwards", quoted(token)));
+  const int low = checked_id(at, range->first, names), high = checked_id(at, range->second, names);
+  for (int id = low; id <= high; ++id) out.push_back(id);
+  return true;
+}
+
+// One id, range or name. What was quoted is looked up as a name first.
+void add_token(const Document& at, std::string_view token, const Names& names, std::vector<int>& out) {
+  if (!at.quoted_text && add_numbers(at, token, names, out)) return;
+  if (const auto id = find_name(at, token, names)) return out.push_back(*id);
+  if (at.quoted_text && add_numbers(at, token, names, out)) return;
+  throw document_error(at, "unknown class " + quoted(token) + did_you_mean(token, names));
 }
 
 // "0-9", "person", "0-9, 12": a text that is a name as a whole is not taken apart.

@@ -133,6 +133,15 @@ Image read_image(const std::string& path, DamagePolicy damage) {
   return decode_image(std::as_bytes(std::span(bytes)), path, damage);
 }
 
+Image read_sample_image(const std::string& path) {
+  Image image = read_image(path, DamagePolicy::kRefuse);
+  if (image.width < kMinSampleSide || image.height < kMinSampleSide)
+    throw image_error(path, "image_small",
+                      fmt::format("has {} x {} pixels, sides of {} and more are used", image.width,
+                                  image.height, kMinSampleSide));
+  return image;
+}
+
 std::string image_decoders() {
 #ifdef MTYOLO_HAVE_JPEG
   const std::string jpeg = "JPEG: libjpeg-turbo";

@@ -39,6 +39,10 @@ Image read_image(const std::string& path, DamagePolicy damage = DamagePolicy::kW
 Image decode_image(std::span<const std::byte> bytes, const std::string& name,
                    DamagePolicy damage = DamagePolicy::kWarn);
 
+// read_image for data sets: damage refused, and both sides above 9 pixels as in the reference (data.md 1.6).
+inline constexpr int kMinSampleSide = 10;
+Image read_sample_image(const std::string& path);
+
 // Which library reads each format in this build, for `mtyolo info`: "JPEG: libjpeg-turbo, PNG: libpng, ...".
 std::string image_decoders();
 
@@ -67,7 +71,8 @@ struct LetterboxParams {
 // Scales the image to fit and pads with 114 (data.md section 4).
 Image letterbox(const Image& image, const LetterboxParams& params, Letterbox& done);
 
-// A box x1,y1,x2,y2 in network pixels brought back to the source image and clipped to it; not rounded.
+// A box x1,y1,x2,y2 in network pixels brought back to the source image and clipped to it; not rounded. Not for
+// a stretched letterbox.
 std::array<double, 4> map_to_source(const Letterbox& done, const std::array<double, 4>& box);
 
 // The longest side brought to `size` (data.md 2.1): area averaging when shrinking without augmentation, else
