@@ -53,6 +53,8 @@ class ShapeWalk {
   }
 
   Shape with_size(const GraphNode& node, int64_t h, int64_t w) const {
+    if (h > kMaxSide || w > kMaxSide)
+      fail_node(graph_, node, fmt::format("its output of {} x {} pixels is larger than {}", w, h, kMaxSide));
     return {in(node)[0], node.channels, h, w};
   }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 
 #include "models/weights/checkpoint.h"
@@ -9,6 +11,14 @@
 namespace mtyolo::models {
 
 // Tensors in file order; they are views of the mapped file. `metadata` (may be null) receives __metadata__.
+// Throws Error{kModel, "safetensors"} that names the file and the tensor.
 StateDict read_safetensors(const std::string& path, std::map<std::string, std::string>* metadata = nullptr);
+
+// The same from memory that `keeper` keeps alive (null: the caller does); errors name no file.
+StateDict parse_safetensors(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper,
+                            std::map<std::string, std::string>* metadata = nullptr);
+
+// True if the bytes begin as a safetensors file does: a header length that fits, then '{'.
+bool looks_like_safetensors(std::span<const std::byte> bytes);
 
 }  // namespace mtyolo::models
