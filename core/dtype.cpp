@@ -56,16 +56,6 @@ Half::Half(float value) {
   bits = uint16_t(sign | h);
 }
 
-Half::operator float() const {
-  const uint32_t sign = uint32_t(bits & 0x8000u) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1fu;
-  const uint32_t fraction = bits & 0x3ffu;
-  if (exponent == 0x1fu) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (fraction << 13));
-  const float subnormal = float(fraction) * 0x1p-24f;
-  return sign != 0 ? -subnormal : subnormal;
-}
-
 BFloat16::BFloat16(float value) {
   const uint32_t f = std::bit_cast<uint32_t>(value);
   if ((f & 0x7fffffffu) > 0x7f800000u) {

@@ -24,6 +24,16 @@ struct Half {
   explicit Half(float value);
   explicit operator float() const;
 };
+// Without a branch, so that loops over weights vectorise, and without denormal floats, which the threads that
+// run kernels flush to zero.
+inline Half::operator float() const {
+  const uint32_t magnitude = uint32_t(bits & 0x7fffu) << 13;
+  const uint32_t rebiased = magnitude + (112u << 23);
+  const uint32_t special = magnitude >= (0x1fu << 23) ? rebiased + (112u << 23) : rebiased;  // inf, NaN
+  const float subnormal = std::bit_cast<float>(magnitude + (113u << 23)) - 0x1p-14f;
+  const uint32_t value = magnitude < (1u << 23) ? std::bit_cast<uint32_t>(subnormal) : special;
+  return std::bit_cast<float>(value | uint32_t(bits & 0x8000u) << 16);
+}
 struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;

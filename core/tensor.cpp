@@ -161,6 +161,10 @@ void Tensor::copy_from(const Tensor& source) {
       using From = typename decltype(from_tag)::type;
       To* to = data<To>();
       const From* from = source.data<From>();
+      if (is_contiguous() && source.is_contiguous()) {
+        for (int64_t i = 0, n = numel(); i < n; ++i) to[i] = cast_element<To>(from[i]);
+        return;
+      }
       for_each_pair(shape_, strides_, source.strides_,
                     [&](int64_t a, int64_t b) { to[a] = cast_element<To>(from[b]); });
     });

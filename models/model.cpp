@@ -1,6 +1,5 @@
 #include "models/model.h"
 
-#include <cmath>
 #include <set>
 
 #include "core/log.h"
@@ -17,9 +16,9 @@ bool fits(const ParamInfo& param, const Tensor& t) {
   return t.shape() == param.shape || (param.kind == Kind::kBnCount && t.numel() == 1);
 }
 
-Tensor in_memory_type(const ParamInfo& param, const Tensor& t) {
-  const Tensor typed = t.to(param.kind == Kind::kBnCount ? DType::kI64 : DType::kF32).contiguous();
-  return typed.shape() == param.shape ? typed : typed.reshape(param.shape);
+// Tensors stay as stored, views of the mapped file where they can: a model costs no second copy in memory.
+Tensor as_expected(const ParamInfo& param, const Tensor& t) {
+  return t.shape() == param.shape ? t : t.reshape(param.shape);
 }
 
 // Follows from the cfg when a file lacks it.
@@ -66,19 +65,32 @@ size_t count_fitting(const Graph& graph, const StateDict& weights) {
   return fitting;
 }
 
+// Without a branch per element, so that it vectorises.
+template <class T, class Bits>
+bool any_exponent_full(const Tensor& t, Bits mask) {
+  const Tensor flat = t.contiguous();
+  const Bits* bits = static_cast<const Bits*>(static_cast<const void*>(flat.data<T>()));
+  bool any = false;
+  for (int64_t i = 0; i < flat.numel(); ++i) any |= (bits[i] & mask) == mask;
+  return any;
+}
+
+bool has_non_finite(const Tensor& t) {
+  switch (t.dtype()) {
+    case DType::kF32: return any_exponent_full<float, uint32_t>(t, 0x7f800000u);
+    case DType::kF16: return any_exponent_full<Half, uint16_t>(t, 0x7c00u);
+    case DType::kBF16: return any_exponent_full<BFloat16, uint16_t>(t, 0x7f80u);
+    case DType::kF64: return any_exponent_full<double, uint64_t>(t, 0x7ff0000000000000u);
+    default: return false;
+  }
+}
+
 // reliability.md P10: loads, but says so.
 void warn_of_non_finite(const StateDict& weights, const std::string& source) {
   constexpr size_t kShown = 5;
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : weights.entries()) {
-    if (tensor.dtype() != DType::kF32) continue;
-    const float* v = tensor.data<float>();
-    for (int64_t i = 0; i < tensor.numel(); ++i)
-      if (!std::isfinite(v[i])) {
-        names.push_back(name);
-        break;
-      }
-  }
+  for (const auto& [name, tensor] : weights.entries())
+    if (has_non_finite(tensor)) names.push_back(name);
   if (names.empty()) return;
   const size_t count = names.size();
   if (count > kShown) names.resize(kShown);
@@ -92,7 +104,7 @@ void take_weights(Model& model, const StateDict& source) {
   for (const ParamInfo& param : model.graph.params) {
     const Tensor* found = source.find(param.name);
     if (found != nullptr && fits(param, *found)) {
-      model.weights.add(param.name, in_memory_type(param, *found));
+      model.weights.add(param.name, as_expected(param, *found));
       ++model.transfer.transferred;
     } else if (found == nullptr && may_be_missing(param.kind)) {
       model.weights.add(param.name, made_up(model.graph, param));
@@ -162,7 +174,7 @@ TransferReport transfer_weights(const Graph& graph, const StateDict& source, Sta
     const Tensor* kept = target.find(param.name);
     MTYOLO_CHECK(kept != nullptr, "the target has no tensor {}", param.name);
     const bool take = found != nullptr && fits(param, *found);
-    out.add(param.name, take ? in_memory_type(param, *found) : *kept);
+    out.add(param.name, take ? as_expected(param, *found) : *kept);
     report.transferred += take;
     if (!take)
       report.skipped.push_back({param.name, found != nullptr ? std::optional(found->shape()) : std::nullopt,

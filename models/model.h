@@ -26,7 +26,7 @@ struct TransferReport {
 
 struct Model {
   Graph graph;
-  StateDict weights;             // every tensor of graph.params, in that order: f32, batch counters i64
+  StateDict weights;             // every tensor of graph.params, in that order, in the type it is stored in
   Cfg cfg;                       // with the class count and anchors of the weights; cfg.document rebuilds it
   std::vector<HeadGroup> heads;  // empty: one head "all"
   std::string source;            // the weight file, or the cfg it was drawn from
