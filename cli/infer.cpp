@@ -120,7 +120,7 @@ class Infer : public Verb {
       if (e.exit_code() == ExitCode::kUsage) throw;
       progress.clear();
       ++unreadable_;
-      log::warning("{} is left out: {}", quoted(path), e.in_file(path).what());
+      log::warning("{} is left out: {}", mtyolo::quoted(path), e.in_file(path).what());
       return;
     }
     data::LetterboxParams p;
