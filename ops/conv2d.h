@@ -1,14 +1,16 @@
 // 2-D convolution (cross-correlation).
-//   y[n,o,i,j] = bias[o] + sum over c, u, v of x[n, g*C/G + c, i*stride - pad + u*dilation, j*stride - pad + v*dilation]
-//                                              * weight[o, c, u, v],        g = o / (O/G); pixels outside count as 0
+//   y[n,o,i,j] = bias[o] + sum over c, u, v of x[n, g*C/G + c, i*stride - pad + u*dilation, j*stride - pad +
+//   v*dilation]
+//                                              * weight[o, c, u, v],        g = o / (O/G); pixels outside
+//                                              count as 0
 //   x       [N,C,H,W]       f32 (reference also f64), any strides
 //   weight  [O,C/G,kh,kw]   same type
 //   bias    [O] or undefined
-//   y       [N,O,H',W']     H' = (H + 2*pad_h - dilation_h*(kh-1) - 1) / stride_h + 1, rounded down; likewise W'
-// The order of summation of an output depends on neither its channel's position nor the number of channels, so a
-// subset of the output channels gives the same bits.
-// Throws Error when ranks, channels or groups do not fit, or H' or W' would be below 1.
-// Source: graph.md 3.1. Oracle: torch.nn.functional.conv2d.
+//   y       [N,O,H',W']     H' = (H + 2*pad_h - dilation_h*(kh-1) - 1) / stride_h + 1, rounded down; likewise
+//   W'
+// The order of summation of an output depends on neither its channel's position nor the number of channels,
+// so a subset of the output channels gives the same bits. Throws Error when ranks, channels or groups do not
+// fit, or H' or W' would be below 1. Source: graph.md 3.1. Oracle: torch.nn.functional.conv2d.
 #pragma once
 
 #include "ops/impls.h"
@@ -33,11 +35,12 @@ struct Conv2dForward {
     const Tensor& weight;
     Conv2d params;
   };
-  using Run = void (*)(Context&, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d&, Tensor& y);
+  using Run = void (*)(Context&, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d&,
+                       Tensor& y);
 };
 
 Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2d& p);
-void conv2d_forward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Conv2d& p, Tensor& y);
+void conv2d_forward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Conv2d& p, Tensor& y);
 
 }  // namespace mtyolo::ops

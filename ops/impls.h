@@ -1,5 +1,6 @@
-// Which implementation of an op runs: ordered lists, best first, reference last, filled by explicit calls (a static
-// constructor in a static library would be dropped by the linker). `--impl conv2d=cpu.reference` forces one.
+// Which implementation of an op runs: ordered lists, best first, reference last, filled by explicit calls (a
+// static constructor in a static library would be dropped by the linker). `--impl conv2d=cpu.reference`
+// forces one.
 #pragma once
 
 #include <functional>
@@ -40,7 +41,8 @@ class Impls {
       if (reason == nullptr) return impl;
       reasons += fmt::format("\n  {}: {}", impl.name, reason);
     }
-    fail(ExitCode::kRuntime, "no_implementation", "{}: no implementation takes this input{}", Op::kName, reasons);
+    fail(ExitCode::kRuntime, "no_implementation", "{}: no implementation takes this input{}", Op::kName,
+         reasons);
   }
 
   template <class Op>
@@ -48,7 +50,8 @@ class Impls {
     return list<Op>();
   }
 
-  // "conv2d=cpu.reference"; throws Error{kUsage} that lists the names if there is no such op or implementation.
+  // "conv2d=cpu.reference"; throws Error{kUsage} that lists the names if there is no such op or
+  // implementation.
   void force(const std::string& op_equals_name);
   // The forced implementation of an op, or "".
   std::string forced(const std::string& op) const;

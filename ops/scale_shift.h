@@ -16,6 +16,7 @@ struct ScaleShift {
   bool operator==(const ScaleShift&) const = default;
 };
 
-void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, const ScaleShift& p, Tensor& y);
+void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, const ScaleShift& p,
+                         Tensor& y);
 
 }  // namespace mtyolo::ops
