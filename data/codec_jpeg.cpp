@@ -29,6 +29,7 @@ struct JpegState {
   bool premature_end;                   // a segment ended before its blocks were there
   bool ran_out;                         // the file ended without an end marker
   bool too_many_scans;
+  bool complete;             // every component and every bit of its coefficients came
   uint32_t components_seen;  // in the scans of a multi-scan file
   uint8_t* pixels;
   uint8_t* cmyk_row;  // width * 4, only for four components
@@ -117,6 +118,19 @@ void cmyk_to_rgb(const uint8_t* cmyk, int width, uint8_t* rgb) {
   }
 }
 
+// A progressive file may end between two scans without any warning: then coefficients or their low bits are
+// missing.
+// Asked before jpeg_finish_decompress, which frees what is looked at here.
+bool is_complete(JpegState& s) {
+  const auto all = (1u << s.info.num_components) - 1;
+  if (jpeg_has_multiple_scans(&s.info) && s.components_seen != all) return false;
+  if (!s.ran_out || !s.info.progressive_mode) return true;
+  for (int c = 0; c < s.info.num_components; ++c)
+    for (int k = 0; k < DCTSIZE2; ++k)
+      if (s.info.coef_bits[c][k] != 0) return false;
+  return true;
+}
+
 void read_pixels(JpegState& s) {
   constexpr int kRows = 16;
   s.info.out_color_space = is_cmyk(s) ? JCS_CMYK : JCS_RGB;
@@ -136,19 +150,8 @@ void read_pixels(JpegState& s) {
     for (JDIMENSION i = 0; i < count; ++i) rows[i] = first + i * row_bytes;
     jpeg_read_scanlines(&s.info, rows, count);
   }
+  s.complete = is_complete(s);
   jpeg_finish_decompress(&s.info);
-}
-
-// A progressive file may end between two scans without any warning: then coefficients or their low bits are
-// missing.
-bool is_complete(JpegState& s) {
-  const auto all = (1u << s.info.num_components) - 1;
-  if (jpeg_has_multiple_scans(&s.info) && s.components_seen != all) return false;
-  if (!s.ran_out || !s.info.progressive_mode) return true;
-  for (int c = 0; c < s.info.num_components; ++c)
-    for (int k = 0; k < DCTSIZE2; ++k)
-      if (s.info.coef_bits[c][k] != 0) return false;
-  return true;
 }
 
 struct JpegReader {
@@ -183,8 +186,8 @@ void check_header(const JpegState& s, const std::string& name) {
                                   s.info.image_height, s.byte_count));
 }
 
-void check_result(JpegState& s, const std::string& name, DamagePolicy damage) {
-  if (s.premature_end || !is_complete(s))
+void check_result(const JpegState& s, const std::string& name, DamagePolicy damage) {
+  if (s.premature_end || !s.complete)
     throw image_error(name, "image_truncated",
                       s.ran_out ? "JPEG is truncated: pixel data is missing"
                                 : "JPEG is corrupt: a segment of pixel data ends early");

@@ -71,8 +71,8 @@ struct LetterboxParams {
 // Scales the image to fit and pads with 114 (data.md section 4).
 Image letterbox(const Image& image, const LetterboxParams& params, Letterbox& done);
 
-// A box x1,y1,x2,y2 in network pixels brought back to the source image and clipped to it; not rounded. Not for
-// a stretched letterbox.
+// A box x1,y1,x2,y2 in network pixels brought back to the source image and clipped to it; not rounded.
+// Not for a stretched letterbox.
 std::array<double, 4> map_to_source(const Letterbox& done, const std::array<double, 4>& box);
 
 // The longest side brought to `size` (data.md 2.1): area averaging when shrinking without augmentation, else

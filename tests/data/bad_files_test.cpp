@@ -134,3 +134,26 @@ TEST_CASE("a careless list file gives each existing picture once", "[data][bad]"
   CHECK(there == 3);
   CHECK(lines.size() == 4);  // and one that is nowhere
 }
+
+TEST_CASE("a progressive JPEG cut anywhere is refused or complete", "[data][bad]") {
+  const fs::path file = bad_folder() / "images/jpeg-kinds/images/train/progressive.jpg";
+  if (!fs::exists(file)) MTYOLO_SKIP("no ../shared/data/bad");
+  const std::string bytes = read_file(file.string(), 1 << 20);
+  const auto decode = [](std::string_view part) {
+    return decode_image(std::as_bytes(std::span(part)), "cut.jpg");
+  };
+  const Image whole = decode(bytes);
+  const log::Capture quiet;
+  size_t accepted = 0;
+  for (size_t size = 0; size < bytes.size(); size += size + 400 < bytes.size() ? 97 : 1) {
+    try {
+      const Image got = decode(std::string_view(bytes).substr(0, size));
+      ++accepted;
+      INFO("cut at " << size << " of " << bytes.size());
+      REQUIRE(got.pixels == whole.pixels);
+    } catch (const Error& e) {
+      REQUIRE(e.exit_code() == ExitCode::kData);
+    }
+  }
+  CHECK(accepted > 0);  // without the end marker alone
+}
