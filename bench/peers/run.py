@@ -37,6 +37,7 @@ PACKAGES = {
     "torch": ["torch", "onnx2torch"],
 }
 ALWAYS = ["numpy", "onnx"]
+PIP_OPTIONS = {"pnnx": ["--no-deps"]}      # its program converts without torch
 DEFAULT_ENGINES = "ort,openvino,ncnn"
 
 
@@ -87,22 +88,31 @@ def load_openvino(path, threads, precision="f32"):
     return once
 
 
+def ncnn_folder(path):
+    return ROOT / "build" / "peers" / pathlib.Path(path).stem
+
+
+def convert_for_ncnn(path):
+    """pnnx writes its files beside the model it is given; they are kept until the model changes."""
+    folder = ncnn_folder(path)
+    copy, original = folder / "model.onnx", pathlib.Path(path).read_bytes()
+    if (folder / "model.ncnn.bin").exists() and copy.read_bytes() == original:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(original)
+    shape = "[" + ",".join(map(str, input_of(path)[1])) + "]"
+    subprocess.run([str(pathlib.Path(sys.executable).parent / "pnnx"), "model.onnx", f"inputshape={shape}", "fp16=0"],
+                   cwd=folder, check=True, stdout=sys.stderr)
+
+
 def load_ncnn(path, threads):
     import ncnn
-    folder = ROOT / "build" / "peers" / pathlib.Path(path).stem
-    param = folder / "model.ncnn.param"
-    if not param.exists():     # pnnx writes its files beside the model it is given
-        folder.mkdir(parents=True, exist_ok=True)
-        copy = folder / "model.onnx"
-        copy.write_bytes(pathlib.Path(path).read_bytes())
-        shape = "[" + ",".join(map(str, input_of(path)[1])) + "]"
-        subprocess.run([str(pathlib.Path(sys.executable).parent / "pnnx"), "model.onnx", f"inputshape={shape}", "fp16=0"],
-                       cwd=folder, check=True, stdout=sys.stderr)
+    folder = ncnn_folder(path)
     net = ncnn.Net()
     net.opt.num_threads = threads
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"):
         setattr(net.opt, option, False)
-    if net.load_param(str(param)) or net.load_model(str(folder / "model.ncnn.bin")):
+    if net.load_param(str(folder / "model.ncnn.param")) or net.load_model(str(folder / "model.ncnn.bin")):
         raise SystemExit("ncnn cannot load what pnnx wrote")
     picture = ncnn.Mat(random_picture(input_of(path)[1])[0]).clone()
 
@@ -210,7 +220,7 @@ def prepare_python(engines, install):
     for package in wanted:
         if package in have:
             continue
-        done = subprocess.run([str(python), "-m", "pip", "install", "-q", package], stdout=sys.stderr)
+        done = subprocess.run([str(python), "-m", "pip", "install", "-q", *PIP_OPTIONS.get(package, []), package], stdout=sys.stderr)
         if done.returncode == 0:
             have.add(package)
     stamp.write_text(" ".join(sorted(have)))
@@ -272,6 +282,7 @@ def parse_arguments():
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--no-install", action="store_true", help="use the packages of this Python")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file; default bench/results/<date>-peers.json")
+    parser.add_argument("--convert", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=LOADERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.engines = [e for e in args.engines.split(",") if e]
@@ -285,12 +296,17 @@ def parse_arguments():
 
 def main():
     args = parse_arguments()
+    if args.convert:
+        convert_for_ncnn(str(args.onnx))
+        return 0
     if args.serve:
         answer_lines(LOADERS[args.serve](str(args.onnx), int(args.threads)))
         return 0
     if args.own:
         subprocess.run([str(ROOT / "mtyolo"), "build"], check=True)      # building is no part of a start
     python = prepare_python(args.engines, not args.no_install)
+    if "ncnn" in args.engines:      # converting is no part of a start either
+        subprocess.run([python, __file__, "--convert", "--onnx", str(args.onnx)], stdout=sys.stderr)
     runs = []
     print(f"{args.onnx.name}; {machine()['cpu']}, {machine()['cores']} cores")
     for threads in map(int, args.threads.split(",")):
