@@ -33,7 +33,7 @@ class PickleMachine {
  private:
   using Value = PickleTree::Value;
 
-  // pickle_machine.cpp: opcodes
+  // pickle_opcodes.cpp
   void step(uint8_t op);
   bool step_number(uint8_t op);
   bool step_text(uint8_t op);

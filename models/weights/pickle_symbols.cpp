@@ -112,7 +112,7 @@ Symbol resolve_symbol(std::string_view module, std::string_view name) {
     symbol.meaning = Meaning::kModule;
   } else if (module == "datetime" && !dotted) {
     symbol.meaning = Meaning::kInert;
-  } else if (module == "torch.storage") {
+  } else if (module == "torch.storage" && (name == "UntypedStorage" || name == "TypedStorage")) {
     refuse(module, name, "its storages carry no element type; save the file with an older or newer PyTorch");
   } else {
     const std::string_view top = module.substr(0, module.find('.'));
