@@ -14,14 +14,6 @@ namespace mtyolo {
 struct Document {
   enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
 
-  // Defined in the source file: a pair of a name and a Document can be formed only when these need not look inside.
-  Document();
-  Document(const Document&);
-  Document(Document&&) noexcept;
-  Document& operator=(const Document&);
-  Document& operator=(Document&&) noexcept;
-  ~Document();
-
   Kind kind = Kind::kNull;
   std::string text;                                        // kScalar: as written
   bool quoted_text = false;                                // kScalar: quoted in the source, so it is a string
