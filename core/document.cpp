@@ -24,6 +24,13 @@ Error document_error(const Document& at, std::string message, std::string sugges
   return Error({ExitCode::kUsage, "config", std::move(message), at.file, std::move(where), std::move(suggestion)});
 }
 
+Document::Document() = default;
+Document::Document(const Document& other) = default;
+Document::Document(Document&& other) noexcept = default;
+Document& Document::operator=(const Document& other) = default;
+Document& Document::operator=(Document&& other) noexcept = default;
+Document::~Document() = default;
+
 const Document* Document::find(const std::string& key) const {
   for (const auto& [name, value] : fields)
     if (name == key) return &value;

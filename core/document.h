@@ -22,6 +22,14 @@ struct Document {
   int line = 0, column = 0;                                // 1-based; 0 = not from a text file
   std::string file;                                        // set on the root only
 
+  // Defined in the .cpp: a map's std::pair needs them while Document is not complete yet (clang insists).
+  Document();
+  Document(const Document& other);
+  Document(Document&& other) noexcept;
+  Document& operator=(const Document& other);
+  Document& operator=(Document&& other) noexcept;
+  ~Document();
+
   bool is_null() const { return kind == Kind::kNull; }
   bool is_scalar() const { return kind == Kind::kScalar; }
   bool is_list() const { return kind == Kind::kList; }
