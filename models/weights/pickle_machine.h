@@ -38,6 +38,7 @@ class PickleMachine {
   bool step_number(uint8_t op);
   bool step_text(uint8_t op);
   bool step_container(uint8_t op);
+  bool step_fill(uint8_t op);
   bool step_stack(uint8_t op);
   bool step_object(uint8_t op);
   void push_text_number(uint8_t op);

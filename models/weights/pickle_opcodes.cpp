@@ -51,7 +51,9 @@ std::optional<uint32_t> hex(std::string_view digits) {
 }  // namespace
 
 void PickleMachine::step(uint8_t op) {
-  if (step_number(op) || step_text(op) || step_container(op) || step_stack(op) || step_object(op)) return;
+  if (step_number(op) || step_text(op) || step_container(op) || step_fill(op) || step_stack(op) ||
+      step_object(op))
+    return;
   const char* known = op == 'i'    ? "INST"
                       : op == 'o'  ? "OBJ"
                       : op == 'P'  ? "PERSID"
@@ -256,6 +258,14 @@ bool PickleMachine::step_container(uint8_t op) {
     case 'l':
       push(make_container(ValueKind::kList, pop_to_mark()));
       return true;
+    default:
+      return false;
+  }
+}
+
+// Opcodes that fill a container which is already on the stack, or made here from the values above the mark.
+bool PickleMachine::step_fill(uint8_t op) {
+  switch (op) {
     case 0x91:
     case 'd': {
       const auto items = pop_to_mark();

@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 #include <unordered_set>
 
 #include "core/byte_reader.h"
@@ -43,6 +44,7 @@ struct Entry {
   std::string name, dtype;
   std::vector<int64_t> shape;
   std::vector<uint64_t> offsets;
+  size_t position = 0;  // in the header: decides between tensors without data
 };
 
 // Takes the header apart while it is parsed: nothing is kept that the format does not know, depth and
@@ -65,11 +67,11 @@ class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
     if (!in_array_) return stop("a number");
     if (field_ == "data_offsets") {
       entries.back().offsets.push_back(value);
-      return entries.back().offsets.size() <= 2 || stop("more than two data_offsets");
+      return entries.back().offsets.size() <= 2 || fail_with("has more than two data_offsets");
     }
-    if (value >> 62 != 0) return stop("a size above 2^62");
+    if (value >> 62 != 0) return fail_with("has a size above 2^62");
     entries.back().shape.push_back(int64_t(value));
-    return entries.back().shape.size() <= size_t(kMaxRank) || stop("more than 16 dimensions");
+    return entries.back().shape.size() <= size_t(kMaxRank) || fail_with("has more than 16 dimensions");
   }
   bool string(std::string& text) override {
     if (depth_ == 2 && in_metadata_) {
@@ -84,7 +86,7 @@ class HeaderHandler : public nlohmann::json_sax<nlohmann::json> {
     if (depth_ >= 2 || in_array_) return stop("an object");
     if (++depth_ == 1) return true;
     fields_.clear();
-    if (!in_metadata_) entries.push_back({name_, {}, {}, {}});
+    if (!in_metadata_) entries.push_back({name_, {}, {}, {}, entries.size()});
     return true;
   }
   bool end_object() override {
@@ -153,8 +155,9 @@ void order_entries(std::vector<Entry>& entries, uint64_t size) {
   for (const Entry& e : entries)
     if (e.offsets.size() != 2 || e.offsets[0] > e.offsets[1] || e.offsets[1] > size)
       refuse("tensor {} has data_offsets outside the {} bytes of data", mtyolo::quoted(e.name), size);
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry& a, const Entry& b) { return a.offsets < b.offsets; });
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.offsets, a.position) < std::tie(b.offsets, b.position);
+  });
   uint64_t position = 0;
   for (const Entry& e : entries) {
     if (e.offsets[0] != position)
