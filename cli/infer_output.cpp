@@ -102,7 +102,7 @@ std::string InferOutput::summary(const ImageResult& result) const {
   if (counts.empty()) return text + "nothing found";
   bool first = true;
   for (const auto& [id, count] : counts) {
-    text += fmt::format("{}{} {}{}", first ? "" : ", ", count, names_[size_t(id)], count > 1 ? "s" : "");
+    text += fmt::format("{}{} {}", first ? "" : ", ", count, names_[size_t(id)]);
     first = false;
   }
   return text;

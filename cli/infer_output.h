@@ -42,7 +42,7 @@ class InferOutput {
 
   // Writes the files of one image. Two sources of the same name get different stems.
   void write(const ImageResult& result, const data::Image& image);
-  // "480x640: 3 persons, 1 bus"
+  // "480x640: 3 person, 1 bus"
   std::string summary(const ImageResult& result) const;
   Json to_json(const ImageResult& result) const;  // an entry of the detections document
 
