@@ -10,8 +10,8 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/sources.h"
-#include "models/plan/detector.h"
 #include "models/model.h"
+#include "models/plan/detector.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -58,7 +58,7 @@ class Infer : public Verb {
   ExitCode run(const CommonOptions& common) override {
     const std::vector<std::string> paths = data::list_sources(sources_);
     Context ctx = make_context(common);
-    load(ctx);
+    load(ctx, make_impls(common));
     open_output(common);
     Progress progress("infer", int64_t(paths.size()), common);
     for (size_t i = 0; i < paths.size() && !interrupted(); ++i) {
@@ -69,12 +69,17 @@ class Infer : public Verb {
     progress.clear();
     finish(common);
     if (results_ == 0 && unreadable_ > 0)
-      throw Error({ExitCode::kData, "no_image", "none of the images could be read", {}, {}, "see the warnings above"});
+      throw Error({ExitCode::kData,
+                   "no_image",
+                   "none of the images could be read",
+                   {},
+                   {},
+                   "see the warnings above"});
     return ExitCode::kDone;
   }
 
  private:
-  void load(Context& ctx) {
+  void load(Context& ctx, const ops::Impls& impls) {
     models::Model model = models::load_model(weights_, cfg_);
     std::vector<std::string> have;
     for (const models::Head& h : model.graph.heads) have.push_back(h.name);
@@ -88,7 +93,7 @@ class Infer : public Verb {
     params_.augment = augment_;
     for (const models::Head& h : model.graph.heads) head_names_.push_back(h.name);
     params_.head_conf_thres = parse_head_thresholds(conf_, head_names_, 0.25f);
-    detector_ = std::make_unique<models::Detector>(ctx, model.graph, model.weights);
+    detector_ = std::make_unique<models::Detector>(ctx, model.graph, model.weights, impls);
     const int stride = model.graph.max_stride;
     if (size_ % stride != 0) {
       size_ = (size_ + stride - 1) / stride * stride;
@@ -171,7 +176,8 @@ class Infer : public Verb {
   void report(Waiting& w, const std::vector<ops::Detection>& found, const std::string& label,
               const CommonOptions& common, Progress& progress) {
     for (const ops::Detection& d : found) {
-      FoundBox f{data::map_to_source(w.letterbox, {d.x1, d.y1, d.x2, d.y2}), d.confidence, d.class_id, d.head};
+      FoundBox f{data::map_to_source(w.letterbox, {d.x1, d.y1, d.x2, d.y2}), d.confidence, d.class_id,
+                 d.head};
       w.result.boxes.push_back(f);
     }
     output_->write(w.result, w.image);
@@ -193,8 +199,9 @@ class Infer : public Verb {
     if (common.json) print_json(document_);
     if (results_ > 0) {
       const double n = double(results_);
-      log::info("Speed: {:.1f}/{:.1f}/{:.1f} ms pre/inference/NMS per image at {}, batch {}", total_.preprocess_ms / n,
-                total_.inference_ms / n, total_.postprocess_ms / n, last_shape_, batch_);
+      log::info("Speed: {:.1f}/{:.1f}/{:.1f} ms pre/inference/NMS per image at {}, batch {}",
+                total_.preprocess_ms / n, total_.inference_ms / n, total_.postprocess_ms / n, last_shape_,
+                batch_);
     }
     log::info("{} detections in {} image{}{}{}", boxes_, results_, results_ == 1 ? "" : "s",
               unreadable_ > 0 ? fmt::format(", {} left out (unreadable)", unreadable_) : "",

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/profile.h"
+#include "models/plan/eager.h"
 #include "ops/interpolate.h"
 
 namespace mtyolo::models {
@@ -13,7 +14,8 @@ namespace {
 constexpr size_t kPlansKept = 2;
 
 // Adds `rows` of one pass, with boxes brought back to the scale and orientation of the original.
-void append_rows(const Tensor& pass, double scale, bool mirrored, float width, Tensor& all, int64_t first_row) {
+void append_rows(const Tensor& pass, double scale, bool mirrored, float width, Tensor& all,
+                 int64_t first_row) {
   Tensor to = all.slice(1, first_row, first_row + pass.size(1));
   to.copy_from(pass);
   if (scale == 1 && !mirrored) return;
@@ -25,7 +27,8 @@ void append_rows(const Tensor& pass, double scale, bool mirrored, float width, T
     }
 }
 
-// Mirrored left to right if asked, scaled, padded at the right and bottom with 0.447 to a multiple of `stride`.
+// Mirrored left to right if asked, scaled, padded at the right and bottom with 0.447 to a multiple of
+// `stride`.
 Tensor augmented_input(Context& ctx, const Tensor& images, double scale, bool mirrored, int stride) {
   Tensor x = images;
   if (mirrored) {
@@ -34,7 +37,9 @@ Tensor augmented_input(Context& ctx, const Tensor& images, double scale, bool mi
       x.slice(3, j, j + 1).copy_from(images.slice(3, images.size(3) - 1 - j, images.size(3) - j));
   }
   if (scale == 1) return x;
-  const auto padded = [&](int64_t side) { return int64_t(std::ceil(double(side) * scale / stride)) * stride; };
+  const auto padded = [&](int64_t side) {
+    return int64_t(std::ceil(double(side) * scale / stride)) * stride;
+  };
   const int64_t h = int64_t(double(x.size(2)) * scale), w = int64_t(double(x.size(3)) * scale);
   Tensor small = Tensor::empty({x.size(0), x.size(1), h, w});
   ops::interpolate_bilinear_forward(ctx, x, small);
@@ -53,8 +58,12 @@ Tensor as_float(const Tensor& images) {
 
 }  // namespace
 
-Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights)
-    : ctx_(ctx), network_(Network::build(ctx, graph, weights)) {}
+Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls)
+    : ctx_(ctx) {
+  const std::string forced = impls.forced(ops::Conv2dForward::kName);
+  if (forced.empty() || forced == "cpu.igemm") network_ = Network::build(ctx, graph, weights);
+  else eager_ = std::make_unique<Eager>(Eager{graph, weights, impls, {}});
+}
 
 Detector::Compiled& Detector::compiled_for(const Shape& shape) {
   const auto found =
@@ -73,10 +82,14 @@ Detector::Compiled& Detector::compiled_for(const Shape& shape) {
   return compiled_.front();
 }
 
-const Plan& Detector::plan_for(const Tensor& images) { return *compiled_for(images.shape()).plan; }
-
 const std::vector<HeadOutput>& Detector::forward(const Tensor& images) {
   const profile::Scope scope("forward");
+  if (eager_) {
+    const auto values = run_eagerly(ctx_, eager_->impls, eager_->graph, eager_->weights, as_float(images));
+    eager_->outputs.clear();
+    for (const Tensor& t : head_predictions(eager_->graph, values)) eager_->outputs.push_back({t, {}});
+    return eager_->outputs;
+  }
   Compiled& c = compiled_for(images.shape());
   c.plan->run(ctx_, images, c.state);
   return c.state.outputs();

@@ -1,5 +1,5 @@
-// From a batch of images to detections: one compiled network, a plan per input shape, head outputs joined by one
-// suppression. infer, val, bench and the end-to-end tests all use this.
+// From a batch of images to detections: one compiled network, a plan per input shape, head outputs joined by
+// one suppression. infer, val, bench and the end-to-end tests all use this.
 #pragma once
 
 #include <list>
@@ -18,16 +18,18 @@ struct DetectParams {
 
 class Detector {
  public:
-  // Packs the weights of the graph's heads. `names` are not needed here: detections carry global class ids.
-  Detector(Context& ctx, const Graph& graph, const StateDict& weights);
+  // Packs the weights. With an implementation of conv2d forced that is not the plan's own (cpu.igemm), the
+  // graph runs un-fused, node by node, with that implementation instead.
+  Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls);
 
-  const Graph& graph() const { return network_->graph(); }
-  const Network& network() const { return *network_; }
+  const Graph& graph() const { return eager_ ? eager_->graph : network_->graph(); }
 
-  // One output per head, valid until the next call. images [N,3,H,W] f32 in 0..1 or u8; sides multiples of max_stride.
+  // One output per head, valid until the next call. images [N,3,H,W] f32 in 0..1 or u8; sides multiples of
+  // max_stride.
   const std::vector<HeadOutput>& forward(const Tensor& images);
 
-  // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing confidence.
+  // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing
+  // confidence.
   std::vector<std::vector<ops::Detection>> detect(const Tensor& images, const DetectParams& params);
   // Suppression alone, of predictions per head [N, rows, 5 + nc].
   std::vector<std::vector<ops::Detection>> suppress(const std::vector<Tensor>& predictions,
@@ -35,9 +37,13 @@ class Detector {
   // Predictions per head of the original, the mirrored 0.83 and the 0.67 image, joined along the rows.
   std::vector<Tensor> forward_augmented(const Tensor& images);
 
-  const Plan& plan_for(const Tensor& images);
-
  private:
+  struct Eager {
+    Graph graph;
+    StateDict weights;
+    ops::Impls impls;
+    std::vector<HeadOutput> outputs;
+  };
   struct Compiled {
     Shape shape;
     std::unique_ptr<Plan> plan;
@@ -46,7 +52,8 @@ class Detector {
   Compiled& compiled_for(const Shape& shape);
 
   Context& ctx_;
-  std::shared_ptr<const Network> network_;
+  std::shared_ptr<const Network> network_;  // null when eager_ is set
+  std::unique_ptr<Eager> eager_;
   std::list<Compiled> compiled_;  // most recently used first
 };
 

@@ -16,7 +16,8 @@ struct Box {
   int class_id;
 };
 
-std::vector<Box> detect(Context& ctx, models::Detector& detector, const data::Image& image, const nlohmann::json& p) {
+std::vector<Box> detect(Context& ctx, models::Detector& detector, const data::Image& image,
+                        const nlohmann::json& p) {
   data::LetterboxParams box;
   box.width = box.height = p.at("size");
   box.auto_pad = p.at("auto");
@@ -38,7 +39,8 @@ std::vector<Box> detect(Context& ctx, models::Detector& detector, const data::Im
 }
 
 double iou(const std::array<double, 4>& a, const std::array<double, 4>& b) {
-  const double w = std::min(a[2], b[2]) - std::max(a[0], b[0]), h = std::min(a[3], b[3]) - std::max(a[1], b[1]);
+  const double w = std::min(a[2], b[2]) - std::max(a[0], b[0]),
+               h = std::min(a[3], b[3]) - std::max(a[1], b[1]);
   const double inter = std::max(w, 0.0) * std::max(h, 0.0);
   const double areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter;
   return areas > 0 ? inter / areas : 1;
@@ -55,7 +57,7 @@ bool same_place(const std::array<double, 4>& a, const std::array<double, 4>& b, 
 void run_detect_case(const GoldenCase& c) {
   Context ctx;
   const models::Model model = models::load_model(c.resolve(c.info.at("checkpoint")).string());
-  models::Detector detector(ctx, model.graph, model.weights);
+  models::Detector detector(ctx, model.graph, model.weights, ops::Impls());
   const data::Image image = data::read_image(c.resolve(c.info.at("image")).string());
   const auto& t = c.info.at("tolerance");
   const double box_px = t.at("box_px").at("abs"), confidence = t.at("confidence").at("abs");

@@ -28,8 +28,8 @@ Model narrow(const std::string& name, double width = 0.125) {
 }
 
 std::vector<HeadOutput> run_plan(Context& ctx, const Model& model, const Tensor& images) {
-  const Plan plan(Network::build(ctx, model.graph, model.weights), images.size(0), images.size(2), images.size(3),
-                  {.keep_raw = true});
+  const Plan plan(Network::build(ctx, model.graph, model.weights), images.size(0), images.size(2),
+                  images.size(3), {.keep_raw = true});
   Plan::State state = plan.make_state(ctx);
   plan.run(ctx, images, state);
   return state.outputs();
@@ -54,15 +54,18 @@ TEST_CASE("a plan gives what the un-fused network gives, for every shipped cfg",
   Context ctx(2);
   ops::Impls impls;
   ops::register_cpu_impls(impls);
-  const Model model = narrow(name);
+  // 32 groups need at least 32 channels.
+  const Model model = narrow(name, name == "x50-csp" ? 0.5 : 0.125);
   const Tensor images = random_images({1, 3, 128, 64 * (model.graph.max_stride / 32)});
   const std::vector<Tensor> values = run_eagerly(ctx, impls, model.graph, model.weights, images);
   INFO(name);
   // Up to 250 layers of f32 rounding; decoded boxes relative to their size.
-  CHECK(max_difference(run_plan(ctx, model, images)[0].predictions, head_predictions(model.graph, values)[0]) < 1e-4);
+  CHECK(max_difference(run_plan(ctx, model, images)[0].predictions,
+                       head_predictions(model.graph, values)[0]) < 1e-4);
 }
 
-TEST_CASE("a plan gives the same bits for one and two threads and for an image alone or in a batch", "[plan]") {
+TEST_CASE("a plan gives the same bits for one and two threads and for an image alone or in a batch",
+          "[plan]") {
   const std::string name = GENERATE("yolov7-tiny", "yolov7-w6", "yolov7-e6e");
   Context one(1), two(2);
   const Model model = narrow(name, 0.25);
@@ -84,7 +87,8 @@ TEST_CASE("a plan reads u8 images of any strides as value / 255", "[plan]") {
   CHECK(bit_equal(run_plan(ctx, model, nchw)[0].predictions, run_plan(ctx, model, f32)[0].predictions));
 }
 
-TEST_CASE("buffers alive at the same time never share bytes, and the arena is smaller than their sum", "[plan]") {
+TEST_CASE("buffers alive at the same time never share bytes, and the arena is smaller than their sum",
+          "[plan]") {
   const std::string name = GENERATE("yolov7", "yolov7-tiny", "yolov7-w6", "yolov7-e6e", "yolor-csp");
   Context ctx(2);
   const Model model = narrow(name, 0.5);
@@ -97,8 +101,8 @@ TEST_CASE("buffers alive at the same time never share bytes, and the arena is sm
       const bool overlap = a.offset < b.offset + b.floats && b.offset < a.offset + a.floats;
       REQUIRE_FALSE((together && overlap));
     }
-  WARN(name << ": arena " << plan.arena_bytes() / 1024 << " KiB, sum of maps " << plan.sum_of_maps_bytes() / 1024
-            << " KiB");
+  WARN(name << ": arena " << plan.arena_bytes() / 1024 << " KiB, sum of maps "
+            << plan.sum_of_maps_bytes() / 1024 << " KiB");
   CHECK(plan.arena_bytes() < 0.6 * double(plan.sum_of_maps_bytes()));
 }
 
@@ -162,7 +166,7 @@ TEST_CASE("a plan refuses sides that are no multiple of the stride", "[plan]") {
 TEST_CASE("test-time augmentation joins the rows of three passes in the frame of the original", "[plan]") {
   Context ctx(2);
   const Model model = narrow("yolov7-tiny");
-  Detector detector(ctx, model.graph, model.weights);
+  Detector detector(ctx, model.graph, model.weights, ops::Impls());
   const Tensor images = random_images({1, 3, 640, 640});
   const Tensor all = detector.forward_augmented(images)[0];
   CHECK(all.size(1) == 25200 + 18207 + 12348);  // eval.md section 5
@@ -173,7 +177,7 @@ TEST_CASE("test-time augmentation joins the rows of three passes in the frame of
 TEST_CASE("a detector keeps working when the shape of the images changes", "[plan]") {
   Context ctx(2);
   const Model model = narrow("yolov7-tiny");
-  Detector detector(ctx, model.graph, model.weights);
+  Detector detector(ctx, model.graph, model.weights, ops::Impls());
   const Tensor first = random_images({1, 3, 64, 96});
   const Tensor want = detector.forward(first)[0].predictions.clone();
   for (int64_t side : {64, 128, 160}) detector.forward(random_images({1, 3, side, side}));
