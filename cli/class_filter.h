@@ -13,7 +13,7 @@ std::vector<int> parse_classes(const std::vector<std::string>& words, const std:
 void check_heads(const std::vector<std::string>& wanted, const std::vector<std::string>& have);
 
 // One threshold per head from "0.3" or "a=0.3,b=0.2"; heads not named get `fallback`. Throws Error{kUsage}.
-std::vector<float> parse_head_thresholds(const std::vector<std::string>& words, const std::vector<std::string>& heads,
-                                         float fallback);
+std::vector<float> parse_head_thresholds(const std::vector<std::string>& words,
+                                         const std::vector<std::string>& heads, float fallback);
 
 }  // namespace mtyolo::cli

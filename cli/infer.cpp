@@ -10,8 +10,8 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/sources.h"
-#include "models/plan/detector.h"
 #include "models/model.h"
+#include "models/plan/detector.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -69,7 +69,12 @@ class Infer : public Verb {
     progress.clear();
     finish(common);
     if (results_ == 0 && unreadable_ > 0)
-      throw Error({ExitCode::kData, "no_image", "none of the images could be read", {}, {}, "see the warnings above"});
+      throw Error({ExitCode::kData,
+                   "no_image",
+                   "none of the images could be read",
+                   {},
+                   {},
+                   "see the warnings above"});
     return ExitCode::kDone;
   }
 
@@ -171,7 +176,8 @@ class Infer : public Verb {
   void report(Waiting& w, const std::vector<ops::Detection>& found, const std::string& label,
               const CommonOptions& common, Progress& progress) {
     for (const ops::Detection& d : found) {
-      FoundBox f{data::map_to_source(w.letterbox, {d.x1, d.y1, d.x2, d.y2}), d.confidence, d.class_id, d.head};
+      FoundBox f{data::map_to_source(w.letterbox, {d.x1, d.y1, d.x2, d.y2}), d.confidence, d.class_id,
+                 d.head};
       w.result.boxes.push_back(f);
     }
     output_->write(w.result, w.image);
@@ -193,8 +199,9 @@ class Infer : public Verb {
     if (common.json) print_json(document_);
     if (results_ > 0) {
       const double n = double(results_);
-      log::info("Speed: {:.1f}/{:.1f}/{:.1f} ms pre/inference/NMS per image at {}, batch {}", total_.preprocess_ms / n,
-                total_.inference_ms / n, total_.postprocess_ms / n, last_shape_, batch_);
+      log::info("Speed: {:.1f}/{:.1f}/{:.1f} ms pre/inference/NMS per image at {}, batch {}",
+                total_.preprocess_ms / n, total_.inference_ms / n, total_.postprocess_ms / n, last_shape_,
+                batch_);
     }
     log::info("{} detections in {} image{}{}{}", boxes_, results_, results_ == 1 ? "" : "s",
               unreadable_ > 0 ? fmt::format(", {} left out (unreadable)", unreadable_) : "",

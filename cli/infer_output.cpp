@@ -36,7 +36,8 @@ data::Image cut(const data::Image& image, const std::array<double, 4>& box) {
 
 }  // namespace
 
-InferOutput::InferOutput(InferOutputOptions options, std::vector<std::string> names, std::vector<std::string> heads)
+InferOutput::InferOutput(InferOutputOptions options, std::vector<std::string> names,
+                         std::vector<std::string> heads)
     : options_(std::move(options)), names_(std::move(names)), heads_(std::move(heads)) {}
 
 std::string InferOutput::unique_stem(const std::string& path) {
@@ -58,7 +59,8 @@ void InferOutput::write(const ImageResult& result, const data::Image& image) {
   if (options_.crops) write_crops(result, image, stem);
 }
 
-void InferOutput::write_picture(const ImageResult& result, const data::Image& image, const std::string& name) const {
+void InferOutput::write_picture(const ImageResult& result, const data::Image& image,
+                                const std::string& name) const {
   data::Image picture = image;
   std::vector<data::LabelledBox> boxes;
   for (const FoundBox& f : result.boxes) {
@@ -84,7 +86,8 @@ void InferOutput::write_labels(const ImageResult& result, const std::string& ste
   write_file_atomically((folder / (stem + ".txt")).string(), text);
 }
 
-void InferOutput::write_crops(const ImageResult& result, const data::Image& image, const std::string& stem) const {
+void InferOutput::write_crops(const ImageResult& result, const data::Image& image,
+                              const std::string& stem) const {
   std::map<int, int> counts;
   for (const FoundBox& f : result.boxes) {
     const fs::path folder = fs::path(options_.folder) / "crops" / safe_name(names_[size_t(f.class_id)]);

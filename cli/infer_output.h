@@ -16,7 +16,7 @@ struct FoundBox {
   std::array<double, 4> box{};  // x1, y1, x2, y2
   double confidence = 0;
   int class_id = 0;
-  int head = 0;   // index among the heads that run
+  int head = 0;  // index among the heads that run
 };
 
 struct StageTimes {
@@ -31,7 +31,7 @@ struct ImageResult {
 };
 
 struct InferOutputOptions {
-  std::string folder;   // run folder, empty = write nothing
+  std::string folder;  // run folder, empty = write nothing
   bool pictures = true, labels = false, confidences = false, crops = false;
   int line_width = 0;
 };

@@ -50,7 +50,7 @@ std::string quoted(std::string_view text);
 }  // namespace mtyolo
 
 // Broken invariant or wrong argument inside the program: throws Error{kRuntime, "check"}.
-#define MTYOLO_CHECK(condition, ...)                                                          \
-  do {                                                                                        \
-    if (!(condition)) ::mtyolo::fail(::mtyolo::ExitCode::kRuntime, "check", __VA_ARGS__);      \
+#define MTYOLO_CHECK(condition, ...)                                                      \
+  do {                                                                                    \
+    if (!(condition)) ::mtyolo::fail(::mtyolo::ExitCode::kRuntime, "check", __VA_ARGS__); \
   } while (false)

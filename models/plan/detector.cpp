@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kPlansKept = 2;
 
 // Adds `rows` of one pass, with boxes brought back to the scale and orientation of the original.
-void append_rows(const Tensor& pass, double scale, bool mirrored, float width, Tensor& all, int64_t first_row) {
+void append_rows(const Tensor& pass, double scale, bool mirrored, float width, Tensor& all,
+                 int64_t first_row) {
   Tensor to = all.slice(1, first_row, first_row + pass.size(1));
   to.copy_from(pass);
   if (scale == 1 && !mirrored) return;
@@ -25,7 +26,8 @@ void append_rows(const Tensor& pass, double scale, bool mirrored, float width, T
     }
 }
 
-// Mirrored left to right if asked, scaled, padded at the right and bottom with 0.447 to a multiple of `stride`.
+// Mirrored left to right if asked, scaled, padded at the right and bottom with 0.447 to a multiple of
+// `stride`.
 Tensor augmented_input(Context& ctx, const Tensor& images, double scale, bool mirrored, int stride) {
   Tensor x = images;
   if (mirrored) {
@@ -34,7 +36,9 @@ Tensor augmented_input(Context& ctx, const Tensor& images, double scale, bool mi
       x.slice(3, j, j + 1).copy_from(images.slice(3, images.size(3) - 1 - j, images.size(3) - j));
   }
   if (scale == 1) return x;
-  const auto padded = [&](int64_t side) { return int64_t(std::ceil(double(side) * scale / stride)) * stride; };
+  const auto padded = [&](int64_t side) {
+    return int64_t(std::ceil(double(side) * scale / stride)) * stride;
+  };
   const int64_t h = int64_t(double(x.size(2)) * scale), w = int64_t(double(x.size(3)) * scale);
   Tensor small = Tensor::empty({x.size(0), x.size(1), h, w});
   ops::interpolate_bilinear_forward(ctx, x, small);

@@ -1,5 +1,5 @@
-// From a batch of images to detections: one compiled network, a plan per input shape, head outputs joined by one
-// suppression. infer, val, bench and the end-to-end tests all use this.
+// From a batch of images to detections: one compiled network, a plan per input shape, head outputs joined by
+// one suppression. infer, val, bench and the end-to-end tests all use this.
 #pragma once
 
 #include <list>
@@ -24,10 +24,12 @@ class Detector {
   const Graph& graph() const { return network_->graph(); }
   const Network& network() const { return *network_; }
 
-  // One output per head, valid until the next call. images [N,3,H,W] f32 in 0..1 or u8; sides multiples of max_stride.
+  // One output per head, valid until the next call. images [N,3,H,W] f32 in 0..1 or u8; sides multiples of
+  // max_stride.
   const std::vector<HeadOutput>& forward(const Tensor& images);
 
-  // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing confidence.
+  // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing
+  // confidence.
   std::vector<std::vector<ops::Detection>> detect(const Tensor& images, const DetectParams& params);
   // Suppression alone, of predictions per head [N, rows, 5 + nc].
   std::vector<std::vector<ops::Detection>> suppress(const std::vector<Tensor>& predictions,

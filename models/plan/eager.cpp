@@ -21,7 +21,8 @@ class EagerRun {
   Tensor param(const GraphNode& node, size_t i) const {
     if (i >= node.params.size()) return {};
     const Tensor* t = weights_.find(node.params[i]);
-    if (t == nullptr) fail(ExitCode::kModel, "missing_tensor", "the weights have no tensor {}", quoted(node.params[i]));
+    if (t == nullptr)
+      fail(ExitCode::kModel, "missing_tensor", "the weights have no tensor {}", quoted(node.params[i]));
     return t->to(DType::kF32);
   }
 
@@ -76,8 +77,8 @@ std::vector<int> last_users(const Graph& graph) {
 
 }  // namespace
 
-std::vector<Tensor> run_eagerly(Context& ctx, const ops::Impls& impls, const Graph& graph, const StateDict& weights,
-                                const Tensor& images, bool keep_all) {
+std::vector<Tensor> run_eagerly(Context& ctx, const ops::Impls& impls, const Graph& graph,
+                                const StateDict& weights, const Tensor& images, bool keep_all) {
   const std::vector<Shape> shapes = infer_shapes(graph, images.size(0), images.size(2), images.size(3));
   const std::vector<int> last = last_users(graph);
   EagerRun run(ctx, impls, weights, images);

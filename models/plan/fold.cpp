@@ -22,9 +22,7 @@ std::vector<int> count_uses(const Graph& graph) {
 }
 
 // "model.24.conv.weight" -> "model.24.conv.bias"
-std::string bias_name(const std::string& weight) {
-  return weight.substr(0, weight.rfind('.') + 1) + "bias";
-}
+std::string bias_name(const std::string& weight) { return weight.substr(0, weight.rfind('.') + 1) + "bias"; }
 
 // Rewrites one graph node after another; remembers what each old value became.
 class Folder {
@@ -132,7 +130,8 @@ class Folder {
       if (source >= 0 && from != source) return copy(node);
       source = from;
       recipe.bn_eps = std::get<ops::BatchNorm>(bn.attrs).eps;
-      recipe.branches.push_back({has_kernel ? below.params[0] : "", "", bn.params, has_kernel ? conv->kernel_h : 0});
+      recipe.branches.push_back(
+          {has_kernel ? below.params[0] : "", "", bn.params, has_kernel ? conv->kernel_h : 0});
       if (has_kernel && conv->kernel_h == 3) dense = below.id;
     }
     if (dense < 0 || leaves.size() < 2 || leaves.size() > 3) return copy(node);
@@ -190,7 +189,8 @@ ops::ConvWeights rep_conv_weights(const FoldRecipe& recipe, int groups, const St
 
 FoldedGraph fold_graph(const Graph& graph) { return Folder(graph).run(); }
 
-ops::ConvWeights folded_weights(const FoldRecipe& recipe, const ops::Conv2d& params, const StateDict& weights) {
+ops::ConvWeights folded_weights(const FoldRecipe& recipe, const ops::Conv2d& params,
+                                const StateDict& weights) {
   if (recipe.branches.size() > 1) return rep_conv_weights(recipe, params.groups, weights);
   const FoldRecipe::Branch& b = recipe.branches[0];
   ops::ConvWeights conv{require(weights, b.weight), optional_tensor(weights, b.bias)};

@@ -8,7 +8,8 @@ namespace {
 
 constexpr int64_t kAlign = 16;
 
-// The smallest gap that holds `floats` between the buffers of `busy` (offset, end), or the end of the last one.
+// The smallest gap that holds `floats` between the buffers of `busy` (offset, end), or the end of the last
+// one.
 int64_t best_fit(std::vector<std::pair<int64_t, int64_t>> busy, int64_t floats) {
   std::sort(busy.begin(), busy.end());
   int64_t end = 0, best = -1, best_gap = INT64_MAX;

@@ -61,7 +61,8 @@ void Network::merge_epilogues() {
       last = next;
       next = sole_user(last);
     }
-    if (next >= 0 && std::holds_alternative<ops::Add>(graph_.nodes[size_t(next)].attrs) && !merged[size_t(next)]) {
+    if (next >= 0 && std::holds_alternative<ops::Add>(graph_.nodes[size_t(next)].attrs) &&
+        !merged[size_t(next)]) {
       const auto& inputs = graph_.nodes[size_t(next)].inputs;
       const int other = inputs[0] == last ? inputs[1] : inputs[0];
       // The other summand must exist when the convolution runs.

@@ -1,5 +1,6 @@
-// The part of a compiled model that does not depend on the input size: the folded graph, which activations and sums
-// end in a convolution's epilogue, and the packed weights. Immutable and shared by the plans of all shapes.
+// The part of a compiled model that does not depend on the input size: the folded graph, which activations
+// and sums end in a convolution's epilogue, and the packed weights. Immutable and shared by the plans of all
+// shapes.
 #pragma once
 
 #include <map>
@@ -21,11 +22,13 @@ struct ConvStep {
 class Network {
  public:
   // Folds, drops the heads not wanted (empty = all), packs the weights on all threads.
-  static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              const ops::blocked::KernelTable& table = ops::blocked::kernels());
+  static std::shared_ptr<const Network> build(
+      Context& ctx, const Graph& graph, const StateDict& weights,
+      const ops::blocked::KernelTable& table = ops::blocked::kernels());
 
   const Graph& graph() const { return graph_; }
-  // The node whose value a node's value is stored as: a convolution and the nodes merged into it share the last one.
+  // The node whose value a node's value is stored as: a convolution and the nodes merged into it share the
+  // last one.
   int value_of(int node) const { return value_of_[size_t(node)]; }
   const ConvStep& conv(int node) const { return convs_.at(node); }
   size_t weight_bytes() const;

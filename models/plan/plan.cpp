@@ -23,10 +23,12 @@ class Plan::Compiler {
   }
 
   void compile() {
-    for (const GraphNode& node : net_.graph().nodes) std::visit([&](const auto& op) { emit(node, op); }, node.attrs);
+    for (const GraphNode& node : net_.graph().nodes)
+      std::visit([&](const auto& op) { emit(node, op); }, node.attrs);
     plan_.arena_floats_ = assign_offsets(plan_.buffers_);
     for (int id = 0; id < int(buffer_of_.size()); ++id)
-      if (buffer_of_[size_t(id)] >= 0) *places_[size_t(buffer_of_[size_t(id)])] = plan_.buffers_[size_t(buffer_of_[size_t(id)])].offset;
+      if (buffer_of_[size_t(id)] >= 0)
+        *places_[size_t(buffer_of_[size_t(id)])] = plan_.buffers_[size_t(buffer_of_[size_t(id)])].offset;
   }
 
  private:
@@ -41,7 +43,8 @@ class Plan::Compiler {
     int& buffer = buffer_of_[size_t(root)];
     if (buffer < 0) {
       buffer = int(plan_.buffers_.size());
-      const int64_t floats = blocked::map_floats(int(plan_.n_), owner.channels, owner.h, owner.w, owner.halo, owner.pixel);
+      const int64_t floats =
+          blocked::map_floats(int(plan_.n_), owner.channels, owner.h, owner.w, owner.halo, owner.pixel);
       plan_.buffers_.push_back({floats, step, step});
       plan_.sum_of_maps_bytes_ += size_t(floats) * sizeof(float);
       places_.push_back(std::make_shared<int64_t>(0));
@@ -49,8 +52,8 @@ class Plan::Compiler {
     plan_.buffers_[size_t(buffer)].last_step = step;
     const int n = int(plan_.n_), first = layout_.channel_in_root(id);
     return [place = places_[size_t(buffer)], owner, n, first, channels = v.channels](const State& state) {
-      const blocked::Map map = blocked::make_map(state.arena_.data<float>() + *place, n, owner.channels, owner.h,
-                                                 owner.w, owner.halo, owner.pixel);
+      const blocked::Map map = blocked::make_map(state.arena_.data<float>() + *place, n, owner.channels,
+                                                 owner.h, owner.w, owner.halo, owner.pixel);
       return owner.pixel == blocked::kBlock ? map.channels(first, channels) : map;
     };
   }
@@ -67,36 +70,40 @@ class Plan::Compiler {
     const ConvStep& step = net_.conv(node.id);
     MapIn x = use(node.inputs[0]), y = use(node.id), residual;
     if (step.residual) residual = use(*step.residual);
-    plan_.add_step(node, detail(node.inputs[0]) + " -> " + detail(node.id),
-                   [conv = step.conv, activation = step.activation, x, y, residual](Context& ctx, State& state) {
-                     blocked::ConvCall call{x(state), y(state), {}, activation};
-                     if (residual) call.residual = residual(state);
-                     blocked::conv2d(ctx, *conv, call);
-                     blocked::zero_halo(ctx, call.y);
-                   });
+    plan_.add_step(
+        node, detail(node.inputs[0]) + " -> " + detail(node.id),
+        [conv = step.conv, activation = step.activation, x, y, residual](Context& ctx, State& state) {
+          blocked::ConvCall call{x(state), y(state), {}, activation};
+          if (residual) call.residual = residual(state);
+          blocked::conv2d(ctx, *conv, call);
+          blocked::zero_halo(ctx, call.y);
+        });
   }
 
   void emit(const GraphNode& node, const ops::Activation& p) {
     if (net_.value_of(node.inputs[0]) == net_.value_of(node.id)) return;  // in a convolution's epilogue
-    plan_.add_step(node, detail(node.id), [p, x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
-      blocked::upsample(ctx, x(state), 1, y(state));
-      blocked::activate(ctx, y(state), p);
-      blocked::zero_halo(ctx, y(state));
-    });
+    plan_.add_step(node, detail(node.id),
+                   [p, x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
+                     blocked::upsample(ctx, x(state), 1, y(state));
+                     blocked::activate(ctx, y(state), p);
+                     blocked::zero_halo(ctx, y(state));
+                   });
   }
 
   void emit(const GraphNode& node, const ops::MaxPool2d& p) {
-    plan_.add_step(node, detail(node.id), [p, x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
-      blocked::max_pool2d(ctx, x(state), p, y(state));
-      blocked::zero_halo(ctx, y(state));
-    });
+    plan_.add_step(node, detail(node.id),
+                   [p, x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
+                     blocked::max_pool2d(ctx, x(state), p, y(state));
+                     blocked::zero_halo(ctx, y(state));
+                   });
   }
 
   void emit(const GraphNode& node, const ops::Upsample& p) {
-    plan_.add_step(node, detail(node.id), [p, x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
-      blocked::upsample(ctx, x(state), p.scale, y(state));
-      blocked::zero_halo(ctx, y(state));
-    });
+    plan_.add_step(node, detail(node.id),
+                   [p, x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
+                     blocked::upsample(ctx, x(state), p.scale, y(state));
+                     blocked::zero_halo(ctx, y(state));
+                   });
   }
 
   void emit(const GraphNode& node, const ops::Concat&) {
@@ -124,27 +131,31 @@ class Plan::Compiler {
   void emit(const GraphNode& node, const ops::Add&) {
     for (int input : node.inputs)
       if (net_.value_of(input) == net_.value_of(node.id)) return;  // a convolution's residual
-    plan_.add_step(node, detail(node.id),
-                   [a = use(node.inputs[0]), b = use(node.inputs[1]), y = use(node.id)](Context& ctx, State& state) {
-                     blocked::add(ctx, a(state), b(state), y(state));
-                     blocked::zero_halo(ctx, y(state));
-                   });
+    plan_.add_step(
+        node, detail(node.id),
+        [a = use(node.inputs[0]), b = use(node.inputs[1]), y = use(node.id)](Context& ctx, State& state) {
+          blocked::add(ctx, a(state), b(state), y(state));
+          blocked::zero_halo(ctx, y(state));
+        });
   }
 
   void emit(const GraphNode& node, const ops::SpaceToDepth&) {
-    plan_.add_step(node, detail(node.id), [x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
-      blocked::space_to_depth(ctx, x(state), y(state));
-      blocked::zero_halo(ctx, y(state));
-    });
+    plan_.add_step(node, detail(node.id),
+                   [x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
+                     blocked::space_to_depth(ctx, x(state), y(state));
+                     blocked::zero_halo(ctx, y(state));
+                   });
   }
 
   void emit(const GraphNode& node, const ops::DetectDecode& p) {
     const auto [head, level] = find_output(node.id);
     int64_t first_row = 0;
-    for (int l = 0; l < level; ++l) first_row += plan_.shapes_[size_t(net_.graph().heads[size_t(head)].decode[size_t(l)])][1];
+    for (int l = 0; l < level; ++l)
+      first_row += plan_.shapes_[size_t(net_.graph().heads[size_t(head)].decode[size_t(l)])][1];
     const bool keep_raw = plan_.options_.keep_raw;
     plan_.add_step(node, detail(node.inputs[0]),
-                   [p, head = head, level = level, first_row, keep_raw, x = use(node.inputs[0])](Context& ctx, State& state) {
+                   [p, head = head, level = level, first_row, keep_raw, x = use(node.inputs[0])](
+                       Context& ctx, State& state) {
                      HeadOutput& out = state.outputs_[size_t(head)];
                      blocked::detect_decode(ctx, x(state), p, out.predictions, first_row);
                      if (keep_raw) blocked::unpack(ctx, x(state), out.raw[size_t(level)]);
@@ -152,11 +163,16 @@ class Plan::Compiler {
   }
 
   // Folding leaves neither in a graph built from YOLOv7's modules.
-  void emit(const GraphNode& node, const ops::BatchNorm&) { refuse(node, "batch_norm that follows no convolution"); }
-  void emit(const GraphNode& node, const ops::ScaleShift&) { refuse(node, "implicit term beside no convolution"); }
+  void emit(const GraphNode& node, const ops::BatchNorm&) {
+    refuse(node, "batch_norm that follows no convolution");
+  }
+  void emit(const GraphNode& node, const ops::ScaleShift&) {
+    refuse(node, "implicit term beside no convolution");
+  }
 
   [[noreturn]] void refuse(const GraphNode& node, const char* what) {
-    fail(ExitCode::kModel, "not_compilable", "row {} ({}): a {} cannot be compiled", node.row, node.scope, what);
+    fail(ExitCode::kModel, "not_compilable", "row {} ({}): a {} cannot be compiled", node.row, node.scope,
+         what);
   }
 
   std::pair<int, int> find_output(int decode) const {
@@ -170,23 +186,24 @@ class Plan::Compiler {
   Plan& plan_;
   const Network& net_;
   PlanLayout layout_;
-  std::vector<int> buffer_of_;                      // by root value
-  std::vector<std::shared_ptr<int64_t>> places_;    // by buffer: offset in floats
+  std::vector<int> buffer_of_;                    // by root value
+  std::vector<std::shared_ptr<int64_t>> places_;  // by buffer: offset in floats
 };
 
 Plan::Plan(std::shared_ptr<const Network> network, int64_t n, int64_t h, int64_t w, PlanOptions options)
     : network_(std::move(network)), n_(n), h_(h), w_(w), options_(options) {
   const int stride = network_->graph().max_stride;
   if (n < 1 || h < stride || w < stride || h % stride != 0 || w % stride != 0)
-    fail(ExitCode::kUsage, "image_size", "the network input is {}x{}x{}, expected sides that are multiples of {}", n, h,
-         w, stride);
+    fail(ExitCode::kUsage, "image_size",
+         "the network input is {}x{}x{}, expected sides that are multiples of {}", n, h, w, stride);
   shapes_ = infer_shapes(network_->graph(), n, h, w);
   Compiler(*this, PlanLayout(*network_, shapes_)).compile();
 }
 
 void Plan::add_step(const GraphNode& node, const std::string& detail, Run run) {
-  static constexpr const char* kNames[] = {"input",    "conv2d", "batch_norm",  "activation",     "max_pool2d",   "upsample",
-                                           "concat",   "add",    "scale_shift", "space_to_depth", "detect_decode"};
+  static constexpr const char* kNames[] = {"input",       "conv2d",         "batch_norm",   "activation",
+                                           "max_pool2d",  "upsample",       "concat",       "add",
+                                           "scale_shift", "space_to_depth", "detect_decode"};
   step_infos_.push_back({kNames[node.attrs.index()], node.scope, detail});
   runs_.push_back(std::move(run));
 }
@@ -200,7 +217,8 @@ Plan::State Plan::make_state(Context& ctx) const {
     for (int id : head.decode) rows += shapes_[size_t(id)][1];
     out.predictions = Tensor::empty({n_, rows, int64_t(5 + head.nc())}, DType::kF32, ctx.allocator());
     if (options_.keep_raw)
-      for (int id : head.raw) out.raw.push_back(Tensor::empty(shapes_[size_t(id)], DType::kF32, ctx.allocator()));
+      for (int id : head.raw)
+        out.raw.push_back(Tensor::empty(shapes_[size_t(id)], DType::kF32, ctx.allocator()));
     state.outputs_.push_back(std::move(out));
   }
   return state;

@@ -1,4 +1,5 @@
-// Compiled inference for one input shape: precomputed steps over one arena, no allocation in run (architecture.md 5).
+// Compiled inference for one input shape: precomputed steps over one arena, no allocation in run
+// (architecture.md 5).
 #pragma once
 
 #include <functional>
@@ -13,8 +14,8 @@ namespace mtyolo::models {
 
 // Results of one head. Rows are levels one after the other, inside a level anchor, grid row, grid column.
 struct HeadOutput {
-  Tensor predictions;        // [N, rows, 5 + nc]: cx, cy, w, h in network pixels, objectness, class scores
-  std::vector<Tensor> raw;   // per level [N, A*(5+nc), ny, nx] logits; only with PlanOptions::keep_raw
+  Tensor predictions;       // [N, rows, 5 + nc]: cx, cy, w, h in network pixels, objectness, class scores
+  std::vector<Tensor> raw;  // per level [N, A*(5+nc), ny, nx] logits; only with PlanOptions::keep_raw
 };
 
 struct PlanOptions {

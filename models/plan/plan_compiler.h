@@ -7,7 +7,8 @@
 
 namespace mtyolo::models {
 
-// The place of one value: a channel range of a buffer. Concatenated values share one buffer (zero-copy concat).
+// The place of one value: a channel range of a buffer. Concatenated values share one buffer (zero-copy
+// concat).
 struct PlanValue {
   bool stored = false;
   int channels = 0, h = 0, w = 0, pixel = ops::blocked::kBlock;

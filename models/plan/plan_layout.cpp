@@ -28,7 +28,8 @@ PlanLayout::PlanLayout(const Network& network, const std::vector<Shape>& shapes)
   copied_.resize(graph.nodes.size());
   for (const GraphNode& node : graph.nodes) {
     const Shape& s = shapes[size_t(node.id)];
-    if (std::holds_alternative<ops::DetectDecode>(node.attrs) || network.value_of(node.id) != node.id) continue;
+    if (std::holds_alternative<ops::DetectDecode>(node.attrs) || network.value_of(node.id) != node.id)
+      continue;
     PlanValue& v = values_[size_t(node.id)];
     v.stored = true;
     v.channels = int(s[1]), v.h = int(s[2]), v.w = int(s[3]);
@@ -39,7 +40,8 @@ PlanLayout::PlanLayout(const Network& network, const std::vector<Shape>& shapes)
   grow_halos(network);
 }
 
-// An input becomes a slice of the result when it begins at a whole block and is no slice of another value yet.
+// An input becomes a slice of the result when it begins at a whole block and is no slice of another value
+// yet.
 void PlanLayout::place_concat(const Network& network, const GraphNode& node) {
   int channel = 0;
   for (size_t i = 0; i < node.inputs.size(); ++i) {

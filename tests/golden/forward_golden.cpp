@@ -1,5 +1,5 @@
-// Kind "forward": raw head maps and decoded predictions of a checkpoint. The plan (folded) and the un-fused run must
-// meet the tolerance on all outputs; the un-fused run is compared row by row too.
+// Kind "forward": raw head maps and decoded predictions of a checkpoint. The plan (folded) and the un-fused
+// run must meet the tolerance on all outputs; the un-fused run is compared row by row too.
 #include <algorithm>
 #include <cmath>
 
@@ -23,7 +23,9 @@ Tensor network_input(const GoldenCase& c) {
   for (int64_t i = 0; i < s[0] * s[1]; ++i)
     for (int64_t r = 0; r < s[2]; ++r)
       for (int64_t k = 0; k < s[3]; ++k)
-        *out++ = float(u8.contiguous().data<uint8_t>()[(i * u8.size(2) + r / repeat) * u8.size(3) + k / repeat]) / 255.0f;
+        *out++ =
+            float(u8.contiguous().data<uint8_t>()[(i * u8.size(2) + r / repeat) * u8.size(3) + k / repeat]) /
+            255.0f;
   return x;
 }
 
@@ -40,8 +42,9 @@ struct Tolerances {
 
 Tolerances tolerances(const GoldenCase& c) {
   const auto& t = c.info.at("tolerance");
-  return {tolerance_from(t.at("decoded_xy")), tolerance_from(t.at("decoded_wh")), tolerance_from(t.at("decoded_prob")),
-          tolerance_from(t.at("raw")),        tolerance_from(t.at("layer")),      t.at("sums").at("rel_of_abs_sum")};
+  return {tolerance_from(t.at("decoded_xy")),   tolerance_from(t.at("decoded_wh")),
+          tolerance_from(t.at("decoded_prob")), tolerance_from(t.at("raw")),
+          tolerance_from(t.at("layer")),        t.at("sums").at("rel_of_abs_sum")};
 }
 
 void expect_decoded(const std::string& what, const Tensor& got, const Tensor& expected, const Tolerances& t) {
@@ -60,14 +63,15 @@ Tensor pick_rows(const Tensor& decoded, const Tensor& index, int64_t images) {
   return rows;
 }
 
-void check_outputs(const GoldenCase& c, const std::string& run, const Tensor& decoded, const std::vector<Tensor>& raw,
-                   const Head& head) {
+void check_outputs(const GoldenCase& c, const std::string& run, const Tensor& decoded,
+                   const std::vector<Tensor>& raw, const Head& head) {
   const Tolerances t = tolerances(c);
   if (const Tensor* all = c.tensors.find("decoded")) expect_decoded(run + " decoded", decoded, *all, t);
   for (const std::string kind : {"decoded_rows", "decoded_top"}) {
     if (!c.tensors.contains(kind + ".index")) continue;
     const Tensor& values = c.tensor(kind + ".values");
-    expect_decoded(run + " " + kind, pick_rows(decoded, c.tensor(kind + ".index"), values.size(0)), values, t);
+    expect_decoded(run + " " + kind, pick_rows(decoded, c.tensor(kind + ".index"), values.size(0)), values,
+                   t);
   }
   for (size_t level = 0; level < raw.size(); ++level) {
     const Tensor maps = anchors_apart(raw[level], int(head.anchors[level].size() / 2));
@@ -79,17 +83,20 @@ void check_outputs(const GoldenCase& c, const std::string& run, const Tensor& de
     const auto& facts = c.info.at("levels").at(n);
     const Tensor d = maps.to(DType::kF64);
     double sum = 0, abs_sum = 0;
-    for (int64_t i = 0; i < d.numel(); ++i) sum += d.data<double>()[i], abs_sum += std::abs(d.data<double>()[i]);
+    for (int64_t i = 0; i < d.numel(); ++i)
+      sum += d.data<double>()[i], abs_sum += std::abs(d.data<double>()[i]);
     const double limit = 10 * t.sums * double(facts.at("raw_abs_sum"));
-    expect(std::abs(sum - double(facts.at("raw_sum"))) <= limit && std::abs(abs_sum - double(facts.at("raw_abs_sum"))) <= limit,
+    expect(std::abs(sum - double(facts.at("raw_sum"))) <= limit &&
+               std::abs(abs_sum - double(facts.at("raw_abs_sum"))) <= limit,
            "{} raw {}: sums {} and {}, expected {} and {}", run, n, sum, abs_sum, double(facts.at("raw_sum")),
            double(facts.at("raw_abs_sum")));
   }
 }
 
-// The sums of a row may be off by ten times their tolerance, as the goldens' README grants where all outputs hold: with
-// every convolution accumulated in f64, row 218 of e6e-narrow_64x128 is still at 1.05 times, so one time would measure
-// the rounding of the recorded run. The corner of each row is held to the plain tolerance.
+// The sums of a row may be off by ten times their tolerance, as the goldens' README grants where all outputs
+// hold: with every convolution accumulated in f64, row 218 of e6e-narrow_64x128 is still at 1.05 times, so
+// one time would measure the rounding of the recorded run. The corner of each row is held to the plain
+// tolerance.
 void check_layers(const GoldenCase& c, const Graph& graph, const std::vector<Tensor>& values) {
   const Tolerances t = tolerances(c);
   for (const RowInfo& row : graph.rows) {
@@ -97,12 +104,16 @@ void check_layers(const GoldenCase& c, const Graph& graph, const std::vector<Ten
     if (row.output < 0 || !c.info.at("layers").contains(n)) continue;
     const Tensor& y = values[size_t(row.output)];
     if (const Tensor* corner = c.tensors.find("layer." + n)) {
-      const Tensor cut = y.slice(0, 0, 1).slice(1, 0, corner->size(0)).slice(2, 0, corner->size(1)).slice(3, 0, corner->size(2));
+      const Tensor cut = y.slice(0, 0, 1)
+                             .slice(1, 0, corner->size(0))
+                             .slice(2, 0, corner->size(1))
+                             .slice(3, 0, corner->size(2));
       expect_close("layer " + n, cut.reshape(corner->shape()), *corner, t.layer);
     }
     const auto& facts = c.info.at("layers").at(n);
     double sum = 0, abs_sum = 0;
-    for (int64_t i = 0; i < y.numel(); ++i) sum += y.data<float>()[i], abs_sum += std::abs(y.data<float>()[i]);
+    for (int64_t i = 0; i < y.numel(); ++i)
+      sum += y.data<float>()[i], abs_sum += std::abs(y.data<float>()[i]);
     const double limit = 10 * t.sums * double(facts.at("abs_sum"));
     expect(std::abs(sum - double(facts.at("sum"))) <= limit &&
                std::abs(abs_sum - double(facts.at("abs_sum"))) <= limit,
@@ -118,7 +129,8 @@ void run_forward_case(const GoldenCase& c) {
   const Model model = load_model(c.resolve(c.info.at("checkpoint")).string());
   const Tensor x = network_input(c);
 
-  const Plan plan(Network::build(ctx, model.graph, model.weights), x.size(0), x.size(2), x.size(3), {.keep_raw = true});
+  const Plan plan(Network::build(ctx, model.graph, model.weights), x.size(0), x.size(2), x.size(3),
+                  {.keep_raw = true});
   Plan::State state = plan.make_state(ctx);
   plan.run(ctx, x, state);
   check_outputs(c, "plan", state.outputs()[0].predictions, state.outputs()[0].raw, model.graph.heads[0]);

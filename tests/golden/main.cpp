@@ -11,8 +11,12 @@ using namespace mtyolo::test;
 namespace {
 
 const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
-    {"ops", run_ops_case},         {"checkpoint", run_checkpoint_case}, {"forward", run_forward_case},
-    {"nms", run_nms_case},         {"detect", run_detect_case},         {"letterbox", run_letterbox_case},
+    {"ops", run_ops_case},
+    {"checkpoint", run_checkpoint_case},
+    {"forward", run_forward_case},
+    {"nms", run_nms_case},
+    {"detect", run_detect_case},
+    {"letterbox", run_letterbox_case},
     {"multitask", run_multitask_case},
 };
 
