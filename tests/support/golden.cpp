@@ -49,7 +49,8 @@ std::vector<fs::path> golden_folders() {
 
 GoldenCase load_golden(const fs::path& folder) {
   GoldenCase c;
-  c.folder = folder;
+  c.folder = fs::absolute(folder).lexically_normal();
+  if (!c.folder.has_filename()) c.folder = c.folder.parent_path();  // "case/" is "case"
   c.info = nlohmann::json::parse(read_file((folder / "case.json").string(), size_t(64) << 20));
   c.kind = c.info.at("kind");
   c.name = c.info.at("name");
