@@ -1,4 +1,5 @@
-// Arithmetic on sizes that come from files: a failing result instead of wrap-around (reliability.md section 2).
+// Arithmetic on sizes that come from files: a failing result instead of wrap-around (reliability.md section
+// 2).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What an operation runs with: device, allocator, threads. Made in main or a test and passed first to everything;
-// there is no global default.
+// What an operation runs with: device, allocator, threads. Made in main or a test and passed first to
+// everything; there is no global default.
 #pragma once
 
 #include <memory>

@@ -9,10 +9,14 @@ namespace {
 
 std::string describe(const Document& d) {
   switch (d.kind) {
-    case Document::Kind::kNull: return "nothing";
-    case Document::Kind::kScalar: return quoted(d.text);
-    case Document::Kind::kList: return fmt::format("a list of {}", d.items.size());
-    case Document::Kind::kMap: return "a map";
+    case Document::Kind::kNull:
+      return "nothing";
+    case Document::Kind::kScalar:
+      return quoted(d.text);
+    case Document::Kind::kList:
+      return fmt::format("a list of {}", d.items.size());
+    case Document::Kind::kMap:
+      return "a map";
   }
   return "nothing";
 }
@@ -21,7 +25,8 @@ std::string describe(const Document& d) {
 
 Error document_error(const Document& at, std::string message, std::string suggestion) {
   std::string where = at.line > 0 ? fmt::format("line {}, column {}", at.line, at.column) : "";
-  return Error({ExitCode::kUsage, "config", std::move(message), at.file, std::move(where), std::move(suggestion)});
+  return Error(
+      {ExitCode::kUsage, "config", std::move(message), at.file, std::move(where), std::move(suggestion)});
 }
 
 Document::Document() = default;
@@ -62,14 +67,16 @@ Document Document::map(std::vector<std::pair<std::string, Document>> fields) {
 int64_t Document::as_int(const std::string& what, int64_t low, int64_t high) const {
   const auto value = is_scalar() ? parse_int(trim(text)) : std::nullopt;
   if (!value || *value < low || *value > high)
-    throw document_error(*this, fmt::format("{} is {}, expected a whole number in {}..{}", what, describe(*this), low, high));
+    throw document_error(
+        *this, fmt::format("{} is {}, expected a whole number in {}..{}", what, describe(*this), low, high));
   return *value;
 }
 
 double Document::as_double(const std::string& what, double low, double high) const {
   const auto value = is_scalar() ? parse_double(trim(text)) : std::nullopt;
   if (!value || *value < low || *value > high)
-    throw document_error(*this, fmt::format("{} is {}, expected a number in {}..{}", what, describe(*this), low, high));
+    throw document_error(
+        *this, fmt::format("{} is {}, expected a number in {}..{}", what, describe(*this), low, high));
   return *value;
 }
 
@@ -84,7 +91,8 @@ bool Document::as_bool(const std::string& what) const {
 }
 
 const std::string& Document::as_text(const std::string& what) const {
-  if (!is_scalar()) throw document_error(*this, fmt::format("{} is {}, expected text", what, describe(*this)));
+  if (!is_scalar())
+    throw document_error(*this, fmt::format("{} is {}, expected text", what, describe(*this)));
   return text;
 }
 

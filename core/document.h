@@ -1,5 +1,6 @@
-// A parsed configuration: nested lists, maps and text scalars, each with its place in the source. YAML files and the
-// configuration pickled inside a checkpoint both end as this, so there is one reader for each kind of content.
+// A parsed configuration: nested lists, maps and text scalars, each with its place in the source. YAML files
+// and the configuration pickled inside a checkpoint both end as this, so there is one reader for each kind of
+// content.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +16,12 @@ struct Document {
   enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
 
   Kind kind = Kind::kNull;
-  std::string text;                                        // kScalar: as written
-  bool quoted_text = false;                                // kScalar: quoted in the source, so it is a string
-  std::vector<Document> items;                             // kList
-  std::vector<std::pair<std::string, Document>> fields;    // kMap, in source order, unique keys
-  int line = 0, column = 0;                                // 1-based; 0 = not from a text file
-  std::string file;                                        // set on the root only
+  std::string text;                                      // kScalar: as written
+  bool quoted_text = false;                              // kScalar: quoted in the source, so it is a string
+  std::vector<Document> items;                           // kList
+  std::vector<std::pair<std::string, Document>> fields;  // kMap, in source order, unique keys
+  int line = 0, column = 0;                              // 1-based; 0 = not from a text file
+  std::string file;                                      // set on the root only
 
   // Defined in document.cpp: clang++ needs the whole type before it makes them.
   Document();
@@ -34,14 +35,14 @@ struct Document {
   bool is_scalar() const { return kind == Kind::kScalar; }
   bool is_list() const { return kind == Kind::kList; }
   bool is_map() const { return kind == Kind::kMap; }
-  const Document* find(const std::string& key) const;      // kMap: the value, or nullptr
+  const Document* find(const std::string& key) const;  // kMap: the value, or nullptr
 
   static Document scalar(std::string text, bool quoted = false);
   static Document list(std::vector<Document> items);
   static Document map(std::vector<std::pair<std::string, Document>> fields);
 
-  // Typed access. Each throws Error{code "config", kUsage} that names `what`, the line, what was found and what was
-  // expected. Integers accept "3"; booleans accept true/false/yes/no/on/off in any case.
+  // Typed access. Each throws Error{code "config", kUsage} that names `what`, the line, what was found and
+  // what was expected. Integers accept "3"; booleans accept true/false/yes/no/on/off in any case.
   int64_t as_int(const std::string& what, int64_t low, int64_t high) const;
   double as_double(const std::string& what, double low, double high) const;
   bool as_bool(const std::string& what) const;

@@ -11,15 +11,15 @@ struct TypeFacts {
   std::string_view name;
 };
 constexpr std::array<TypeFacts, 10> kTypes{{{DType::kF32, 4, "float32"},
-                                           {DType::kF16, 2, "float16"},
-                                           {DType::kBF16, 2, "bfloat16"},
-                                           {DType::kF64, 8, "float64"},
-                                           {DType::kU8, 1, "uint8"},
-                                           {DType::kI8, 1, "int8"},
-                                           {DType::kI16, 2, "int16"},
-                                           {DType::kI32, 4, "int32"},
-                                           {DType::kI64, 8, "int64"},
-                                           {DType::kBool, 1, "bool"}}};
+                                            {DType::kF16, 2, "float16"},
+                                            {DType::kBF16, 2, "bfloat16"},
+                                            {DType::kF64, 8, "float64"},
+                                            {DType::kU8, 1, "uint8"},
+                                            {DType::kI8, 1, "int8"},
+                                            {DType::kI16, 2, "int16"},
+                                            {DType::kI32, 4, "int32"},
+                                            {DType::kI64, 8, "int64"},
+                                            {DType::kBool, 1, "bool"}}};
 
 }  // namespace
 

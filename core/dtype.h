@@ -12,8 +12,8 @@ namespace mtyolo {
 
 enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kU8, kI8, kI16, kI32, kI64, kBool };
 
-size_t item_size(DType type);         // bytes of one element
-std::string_view name(DType type);    // "float32", as PyTorch and the goldens spell it
+size_t item_size(DType type);       // bytes of one element
+std::string_view name(DType type);  // "float32", as PyTorch and the goldens spell it
 bool is_floating(DType type);
 DType dtype_from_name(std::string_view name);  // the inverse of name(); throws Error
 
@@ -41,34 +41,78 @@ struct BFloat16 {
   explicit operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
 };
 
-template <class T> struct TypeTag { using type = T; };
+template <class T>
+struct TypeTag {
+  using type = T;
+};
 
-template <class T> constexpr DType dtype_of() = delete;
-template <> constexpr DType dtype_of<float>() { return DType::kF32; }
-template <> constexpr DType dtype_of<Half>() { return DType::kF16; }
-template <> constexpr DType dtype_of<BFloat16>() { return DType::kBF16; }
-template <> constexpr DType dtype_of<double>() { return DType::kF64; }
-template <> constexpr DType dtype_of<uint8_t>() { return DType::kU8; }
-template <> constexpr DType dtype_of<int8_t>() { return DType::kI8; }
-template <> constexpr DType dtype_of<int16_t>() { return DType::kI16; }
-template <> constexpr DType dtype_of<int32_t>() { return DType::kI32; }
-template <> constexpr DType dtype_of<int64_t>() { return DType::kI64; }
-template <> constexpr DType dtype_of<bool>() { return DType::kBool; }
+template <class T>
+constexpr DType dtype_of() = delete;
+template <>
+constexpr DType dtype_of<float>() {
+  return DType::kF32;
+}
+template <>
+constexpr DType dtype_of<Half>() {
+  return DType::kF16;
+}
+template <>
+constexpr DType dtype_of<BFloat16>() {
+  return DType::kBF16;
+}
+template <>
+constexpr DType dtype_of<double>() {
+  return DType::kF64;
+}
+template <>
+constexpr DType dtype_of<uint8_t>() {
+  return DType::kU8;
+}
+template <>
+constexpr DType dtype_of<int8_t>() {
+  return DType::kI8;
+}
+template <>
+constexpr DType dtype_of<int16_t>() {
+  return DType::kI16;
+}
+template <>
+constexpr DType dtype_of<int32_t>() {
+  return DType::kI32;
+}
+template <>
+constexpr DType dtype_of<int64_t>() {
+  return DType::kI64;
+}
+template <>
+constexpr DType dtype_of<bool>() {
+  return DType::kBool;
+}
 
 // Calls f(TypeTag<T>{}) with the C++ type of `type`.
 template <class F>
 decltype(auto) dispatch_dtype(DType type, F&& f) {
   switch (type) {
-    case DType::kF32: return f(TypeTag<float>{});
-    case DType::kF16: return f(TypeTag<Half>{});
-    case DType::kBF16: return f(TypeTag<BFloat16>{});
-    case DType::kF64: return f(TypeTag<double>{});
-    case DType::kU8: return f(TypeTag<uint8_t>{});
-    case DType::kI8: return f(TypeTag<int8_t>{});
-    case DType::kI16: return f(TypeTag<int16_t>{});
-    case DType::kI32: return f(TypeTag<int32_t>{});
-    case DType::kI64: return f(TypeTag<int64_t>{});
-    case DType::kBool: return f(TypeTag<bool>{});
+    case DType::kF32:
+      return f(TypeTag<float>{});
+    case DType::kF16:
+      return f(TypeTag<Half>{});
+    case DType::kBF16:
+      return f(TypeTag<BFloat16>{});
+    case DType::kF64:
+      return f(TypeTag<double>{});
+    case DType::kU8:
+      return f(TypeTag<uint8_t>{});
+    case DType::kI8:
+      return f(TypeTag<int8_t>{});
+    case DType::kI16:
+      return f(TypeTag<int16_t>{});
+    case DType::kI32:
+      return f(TypeTag<int32_t>{});
+    case DType::kI64:
+      return f(TypeTag<int64_t>{});
+    case DType::kBool:
+      return f(TypeTag<bool>{});
   }
   fail(ExitCode::kRuntime, "check", "dispatch_dtype: unknown element type {}", int(type));
 }

@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace mtyolo {
@@ -46,11 +47,15 @@ template <class... Args>
 // Text from a file or a client made safe to print: quoted, control bytes as \x1b, invalid UTF-8 escaped,
 // cut at 80 characters (reliability.md section 2).
 std::string quoted(std::string_view text);
+// The same, so that a call with a std::string never means std::quoted of <iomanip>.
+inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }
+inline std::string quoted(std::string& text) { return quoted(std::string_view(text)); }
+inline std::string quoted(const char* text) { return quoted(std::string_view(text)); }
 
 }  // namespace mtyolo
 
 // Broken invariant or wrong argument inside the program: throws Error{kRuntime, "check"}.
-#define MTYOLO_CHECK(condition, ...)                                                          \
-  do {                                                                                        \
-    if (!(condition)) ::mtyolo::fail(::mtyolo::ExitCode::kRuntime, "check", __VA_ARGS__);      \
+#define MTYOLO_CHECK(condition, ...)                                                      \
+  do {                                                                                    \
+    if (!(condition)) ::mtyolo::fail(::mtyolo::ExitCode::kRuntime, "check", __VA_ARGS__); \
   } while (false)

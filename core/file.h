@@ -1,5 +1,5 @@
-// Files: read whole, map, write atomically. Only regular files are opened for reading (reliability.md section 2):
-// pipes, devices, folders and endless links are refused by name.
+// Files: read whole, map, write atomically. Only regular files are opened for reading (reliability.md section
+// 2): pipes, devices, folders and endless links are refused by name.
 #pragma once
 
 #include <cstddef>

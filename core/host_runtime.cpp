@@ -18,8 +18,12 @@ class HostRuntime : public DeviceRuntime {
     const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
     void* p = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
     if (p == nullptr)
-      throw Error({ExitCode::kRuntime, "out_of_memory", fmt::format("cannot allocate {} MiB of memory", bytes >> 20),
-                   {}, {}, "use a smaller --img-size or --batch-size"});
+      throw Error({ExitCode::kRuntime,
+                   "out_of_memory",
+                   fmt::format("cannot allocate {} MiB of memory", bytes >> 20),
+                   {},
+                   {},
+                   "use a smaller --img-size or --batch-size"});
     // Large buffers are walked in long strides by the kernels: fewer address translations with 2 MiB pages.
     if (bytes >= kHugePage) madvise(p, bytes, MADV_HUGEPAGE);
     return p;
@@ -36,9 +40,12 @@ DeviceRuntime& host_runtime() {
 
 std::string to_string(Device device) {
   switch (device.kind) {
-    case DeviceKind::kCpu: return "cpu";
-    case DeviceKind::kSimt: return "simt";
-    case DeviceKind::kCuda: return "cuda:" + std::to_string(device.index);
+    case DeviceKind::kCpu:
+      return "cpu";
+    case DeviceKind::kSimt:
+      return "simt";
+    case DeviceKind::kCuda:
+      return "cuda:" + std::to_string(device.index);
   }
   return "unknown";
 }

@@ -10,8 +10,8 @@
 
 namespace mtyolo::profile {
 
-void start();                               // forgets earlier ranges and begins to record
-void write(const std::string& path);        // stops and writes the trace
+void start();                         // forgets earlier ranges and begins to record
+void write(const std::string& path);  // stops and writes the trace
 bool active();
 
 class Scope {

@@ -21,7 +21,8 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, std::array<uint32_t, 2
 }
 
 RandomStream::RandomStream(uint64_t seed, uint32_t stream, uint64_t position)
-    : key_{uint32_t(seed), uint32_t(seed >> 32)}, counter_{0, stream, uint32_t(position), uint32_t(position >> 32)} {}
+    : key_{uint32_t(seed), uint32_t(seed >> 32)},
+      counter_{0, stream, uint32_t(position), uint32_t(position >> 32)} {}
 
 uint32_t RandomStream::bits() {
   if (used_ == 4) {

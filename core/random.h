@@ -16,11 +16,11 @@ class RandomStream {
  public:
   RandomStream(uint64_t seed, uint32_t stream, uint64_t position);
 
-  uint32_t bits();                       // uniform 32 bits
-  double uniform();                      // [0, 1), 53 bits
+  uint32_t bits();   // uniform 32 bits
+  double uniform();  // [0, 1), 53 bits
   double uniform(double low, double high);
-  double normal();                       // mean 0, standard deviation 1 (Box-Muller)
-  int64_t below(int64_t n);              // uniform in 0..n-1, n >= 1
+  double normal();           // mean 0, standard deviation 1 (Box-Muller)
+  int64_t below(int64_t n);  // uniform in 0..n-1, n >= 1
 
  private:
   std::array<uint32_t, 2> key_;

@@ -21,8 +21,8 @@ class Tensor {
                       const std::shared_ptr<Allocator>& allocator = host_allocator());
   static Tensor full(const Shape& shape, double value, DType type = DType::kF32);
   // A view of existing bytes. `offset` and `strides` count elements. Throws if an element lies outside.
-  static Tensor view(std::shared_ptr<Storage> storage, int64_t offset, const Shape& shape, const Strides& strides,
-                     DType type);
+  static Tensor view(std::shared_ptr<Storage> storage, int64_t offset, const Shape& shape,
+                     const Strides& strides, DType type);
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape);
 
@@ -57,8 +57,8 @@ class Tensor {
   Tensor channels_last() const;              // NCHW copy with channels-last strides
 
   // Copies.
-  Tensor clone() const;       // contiguous
-  Tensor contiguous() const;  // *this if contiguous, else clone()
+  Tensor clone() const;         // contiguous
+  Tensor contiguous() const;    // *this if contiguous, else clone()
   Tensor to(DType type) const;  // cast, contiguous; *this if nothing changes. Float to integer truncates
   void copy_from(const Tensor& source);  // same shape; casts; both on the host
   void fill(double value);
@@ -73,7 +73,7 @@ class Tensor {
   DType dtype_ = DType::kF32;
 };
 
-std::string to_string(const Tensor& t);  // "[8,48,80,80] float32 cpu"
+std::string to_string(const Tensor& t);            // "[8,48,80,80] float32 cpu"
 bool bit_equal(const Tensor& a, const Tensor& b);  // same shape, type and element bytes
 
 // Calls f(offset of a, offset of b) for every element of `shape`, in row-major order.
@@ -100,7 +100,8 @@ void for_each_pair(const Shape& shape, const Strides& a, const Strides& b, F&& f
 
 template <class T>
 Tensor Tensor::from(const std::vector<T>& values, const Shape& shape) {
-  MTYOLO_CHECK(int64_t(values.size()) == shape.numel(), "tensor of shape {} given {} values", shape, values.size());
+  MTYOLO_CHECK(int64_t(values.size()) == shape.numel(), "tensor of shape {} given {} values", shape,
+               values.size());
   Tensor t = empty(shape, dtype_of<T>());
   std::copy(values.begin(), values.end(), t.data<T>());
   return t;

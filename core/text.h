@@ -14,8 +14,8 @@ std::vector<std::string_view> split(std::string_view text, char separator);  // 
 bool is_valid_utf8(std::string_view text);
 std::string lower_case(std::string_view ascii);
 
-// The whole token as a number, independent of locale; a leading '+' is allowed. Nothing if a character is left
-// over, the value does not fit, or (for doubles) it is nan or inf.
+// The whole token as a number, independent of locale; a leading '+' is allowed. Nothing if a character is
+// left over, the value does not fit, or (for doubles) it is nan or inf.
 std::optional<double> parse_double(std::string_view token);
 std::optional<int64_t> parse_int(std::string_view token);
 

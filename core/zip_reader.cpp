@@ -187,16 +187,14 @@ void ZipReader::read_directory(const Directory& d) {
     entries_.push_back(e);
   }
   if (entries_.size() != d.count)
-    refuse("Z1", "the end record claims {} entries, the directory holds {}", d.count,
-           entries_.size());
+    refuse("Z1", "the end record claims {} entries, the directory holds {}", d.count, entries_.size());
 }
 
 // Z2 and Z3: the local header says the same as the directory, or leaves sizes and CRC to a descriptor.
 void ZipReader::read_local(ZipEntry& e, uint16_t flags, uint16_t method) const {
   if ((flags & kEncryptionFlags) != 0) refuse("Z2", "entry {} is encrypted", quoted(e.name));
   if (method != 0 && method != 8)
-    refuse("Z2", "entry {} is compressed by method {}, only 0 and 8 are read", quoted(e.name),
-           method);
+    refuse("Z2", "entry {} is compressed by method {}, only 0 and 8 are read", quoted(e.name), method);
   if (method == 0 && e.compressed != e.size)
     refuse("Z2", "entry {} is stored, {} bytes, but claims {}", quoted(e.name), e.compressed, e.size);
   e.deflated = method == 8;
@@ -221,8 +219,7 @@ void ZipReader::read_local(ZipEntry& e, uint16_t flags, uint16_t method) const {
   const bool same = crc == e.crc && compressed == e.compressed && size == e.size;
   const bool left_out = (local_flags & kDescriptorFlag) != 0 && crc == 0 && compressed == 0 && size == 0;
   if (!same && !left_out)
-    refuse("Z3", "sizes or CRC in the local header of entry {} differ from the directory",
-           quoted(e.name));
+    refuse("Z3", "sizes or CRC in the local header of entry {} differ from the directory", quoted(e.name));
   e.data_offset = f.reader.position();
   if (e.compressed > f.reader.remaining())
     refuse("Z2", "entry {} claims {} bytes, {} are left in the file", quoted(e.name), e.compressed,
@@ -237,8 +234,7 @@ void ZipReader::check_ranges(const Directory& d) const {
             [](const ZipEntry* a, const ZipEntry* b) { return a->local_offset < b->local_offset; });
   uint64_t position = 0;
   for (const ZipEntry* e : order) {
-    if (e->local_offset < position)
-      refuse("Z5", "entry {} overlaps the one before it", quoted(e->name));
+    if (e->local_offset < position) refuse("Z5", "entry {} overlaps the one before it", quoted(e->name));
     position = e->data_offset + e->compressed;
   }
   if (position > d.offset) refuse("Z5", "the last entry overlaps the directory");
@@ -255,8 +251,8 @@ ZipContent ZipReader::read(const ZipEntry& e) {
   ZipContent content{bytes_.subspan(size_t(e.data_offset), size_t(e.compressed)), nullptr};
   if (e.deflated) {
     if (e.size > inflate_left_)
-      refuse("Z7", "entry {} inflates to {} bytes, {} are allowed for a file of {}",
-             quoted(e.name), e.size, inflate_left_, bytes_.size());
+      refuse("Z7", "entry {} inflates to {} bytes, {} are allowed for a file of {}", quoted(e.name), e.size,
+             inflate_left_, bytes_.size());
     inflate_left_ -= e.size;
     const auto buffer = std::make_shared<std::vector<std::byte>>(size_t(e.size));
     if (!inflate_exactly(content.bytes, *buffer))
@@ -265,8 +261,8 @@ ZipContent ZipReader::read(const ZipEntry& e) {
   }
   const uint32_t crc = crc32(content.bytes);
   if (crc != e.crc)
-    refuse("Z2", "the checksum of entry {} is {:08x}, expected {:08x}: the file is damaged",
-           quoted(e.name), crc, e.crc);
+    refuse("Z2", "the checksum of entry {} is {:08x}, expected {:08x}: the file is damaged", quoted(e.name),
+           crc, e.crc);
   return content;
 }
 

@@ -77,11 +77,16 @@ bool any_exponent_full(const Tensor& t, Bits mask) {
 
 bool has_non_finite(const Tensor& t) {
   switch (t.dtype()) {
-    case DType::kF32: return any_exponent_full<float, uint32_t>(t, 0x7f800000u);
-    case DType::kF16: return any_exponent_full<Half, uint16_t>(t, 0x7c00u);
-    case DType::kBF16: return any_exponent_full<BFloat16, uint16_t>(t, 0x7f80u);
-    case DType::kF64: return any_exponent_full<double, uint64_t>(t, 0x7ff0000000000000u);
-    default: return false;
+    case DType::kF32:
+      return any_exponent_full<float, uint32_t>(t, 0x7f800000u);
+    case DType::kF16:
+      return any_exponent_full<Half, uint16_t>(t, 0x7c00u);
+    case DType::kBF16:
+      return any_exponent_full<BFloat16, uint16_t>(t, 0x7f80u);
+    case DType::kF64:
+      return any_exponent_full<double, uint64_t>(t, 0x7ff0000000000000u);
+    default:
+      return false;
   }
 }
 

@@ -29,8 +29,9 @@ int64_t best_fit(std::vector<std::pair<int64_t, int64_t>> busy, int64_t floats) 
 int64_t assign_offsets(std::vector<BufferLife>& buffers) {
   std::vector<size_t> order(buffers.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return buffers[a].floats > buffers[b].floats; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return buffers[a].floats != buffers[b].floats ? buffers[a].floats > buffers[b].floats : a < b;
+  });
   int64_t arena = 0;
   std::vector<size_t> placed;
   for (size_t i : order) {

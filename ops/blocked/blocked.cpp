@@ -24,9 +24,10 @@ float* element(const MapView& m, int channel, int row, int column) {
 }
 
 void check_same_size(const char* op, const Map& a, const Map& b) {
-  MTYOLO_CHECK(a.n == b.n && a.view.h == b.view.h && a.view.w == b.view.w && a.view.channels == b.view.channels,
-               "{}: maps [{},{},{},{}] and [{},{},{},{}] differ", op, a.n, a.view.channels, a.view.h, a.view.w, b.n,
-               b.view.channels, b.view.h, b.view.w);
+  MTYOLO_CHECK(
+      a.n == b.n && a.view.h == b.view.h && a.view.w == b.view.w && a.view.channels == b.view.channels,
+      "{}: maps [{},{},{},{}] and [{},{},{},{}] differ", op, a.n, a.view.channels, a.view.h, a.view.w, b.n,
+      b.view.channels, b.view.h, b.view.w);
 }
 
 template <class T>
@@ -65,7 +66,8 @@ int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel) {
 }
 
 Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pixel) {
-  MTYOLO_CHECK(pixel == kBlock || channels <= pixel, "blocked map: {} channels in {} floats", channels, pixel);
+  MTYOLO_CHECK(pixel == kBlock || channels <= pixel, "blocked map: {} channels in {} floats", channels,
+               pixel);
   Map m;
   m.n = n;
   m.view.channels = channels;
@@ -82,7 +84,8 @@ void zero_halo(Context& ctx, const Map& map) {
   if (halo == 0) return;
   const auto zero_blocks = [&](int image, int begin, int end) {
     const MapView m = map.image(image);
-    const size_t row_bytes = size_t(m.row_stride) * sizeof(float), side = size_t(halo) * size_t(m.pixel) * sizeof(float);
+    const size_t row_bytes = size_t(m.row_stride) * sizeof(float),
+                 side = size_t(halo) * size_t(m.pixel) * sizeof(float);
     for (int b = begin; b < end; ++b) {
       float* first = m.data + b * m.block_stride - int64_t(halo) * m.pixel;
       for (int i = 1; i <= halo; ++i) std::memset(first - i * m.row_stride, 0, row_bytes);
@@ -98,16 +101,18 @@ void zero_halo(Context& ctx, const Map& map) {
 
 void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y) {
   const Shape want = max_pool2d_shape({x.n, x.view.channels, x.view.h, x.view.w}, p);
-  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}), "max_pool2d: expected y of {}", want);
+  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}), "max_pool2d: expected y of {}",
+               want);
   for_blocks(ctx, y, [&](int image, int begin, int end) {
     kernels().max_pool({x.image(image), y.image(image), p.k, p.stride, p.pad}, begin, end);
   });
 }
 
 void upsample(Context& ctx, const Map& x, int scale, const Map& y) {
-  MTYOLO_CHECK(y.view.h == x.view.h * scale && y.view.w == x.view.w * scale && y.view.channels == x.view.channels,
-               "upsample: [{},{},{}] times {} is not [{},{},{}]", x.view.channels, x.view.h, x.view.w, scale,
-               y.view.channels, y.view.h, y.view.w);
+  MTYOLO_CHECK(
+      y.view.h == x.view.h * scale && y.view.w == x.view.w * scale && y.view.channels == x.view.channels,
+      "upsample: [{},{},{}] times {} is not [{},{},{}]", x.view.channels, x.view.h, x.view.w, scale,
+      y.view.channels, y.view.h, y.view.w);
   for_blocks(ctx, y, [&](int image, int begin, int end) {
     kernels().upsample(x.image(image), y.image(image), scale, begin, end);
   });
@@ -179,13 +184,14 @@ void unpack(Context& ctx, const Map& map, Tensor& nchw) {
   });
 }
 
-void detect_decode(Context& ctx, const Map& raw, const DetectDecode& p, Tensor& predictions, int64_t first_row) {
+void detect_decode(Context& ctx, const Map& raw, const DetectDecode& p, Tensor& predictions,
+                   int64_t first_row) {
   const int64_t rows = int64_t(p.anchor_count()) * raw.view.h * raw.view.w;
   MTYOLO_CHECK(p.anchor_count() > 0 && raw.view.channels % p.anchor_count() == 0 && predictions.rank() == 3 &&
                    predictions.size(2) == raw.view.channels / p.anchor_count() &&
                    first_row + rows <= predictions.size(1) && predictions.is_contiguous(),
-               "detect_decode: {} channels of {} anchors into {} at row {}", raw.view.channels, p.anchor_count(),
-               predictions, first_row);
+               "detect_decode: {} channels of {} anchors into {} at row {}", raw.view.channels,
+               p.anchor_count(), predictions, first_row);
   ctx.pool().parallel_for(int64_t(raw.n) * raw.view.h, [&](int64_t i) {
     const int image = int(i / raw.view.h), row = int(i % raw.view.h);
     DecodeTask task{raw.image(image), nullptr, p.anchors.data(), p.anchor_count(), p.stride};

@@ -1,9 +1,9 @@
 // Activations in blocks of 16 channels, and the operations of the inference plan on them.
 //
-// A map [N, C, H, W] is stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16] f32. A channel range that begins at a
-// multiple of 16 is a view, so concatenation costs nothing; the halo is zero and stands for the padding of the
-// convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with at most 4 channels that
-// only a convolution reads (the image) use 4 floats per pixel.
+// A map [N, C, H, W] is stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16] f32. A channel range that
+// begins at a multiple of 16 is a view, so concatenation costs nothing; the halo is zero and stands for the
+// padding of the convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with
+// at most 4 channels that only a convolution reads (the image) use 4 floats per pixel.
 #pragma once
 
 #include <cstddef>
@@ -36,15 +36,17 @@ int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel = kBlo
 Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pixel = kBlock);
 void zero_halo(Context& ctx, const Map& map);
 
-// The best kernels of this machine (or those named by the environment variable MTYOLO_ISA), and those of the named instruction set
+// The best kernels of this machine (or those named by the environment variable MTYOLO_ISA), and those of the
+// named instruction set
 // ("baseline", "avx2", "avx512"), nullptr if this machine cannot run it.
 const KernelTable& kernels();
 const KernelTable* kernels_for(std::string_view isa);
 
 Epilogue to_epilogue(ActivationKind kind);
 
-// Weights of a convolution in the order the kernel reads them: [panel][input block][kernel row][kernel column]
-// [lane][16 or 32 output channels]. Groups: each panel holds the input blocks its channels use, zeros elsewhere.
+// Weights of a convolution in the order the kernel reads them: [panel][input block][kernel row][kernel
+// column] [lane][16 or 32 output channels]. Groups: each panel holds the input blocks its channels use, zeros
+// elsewhere.
 class PackedConv {
  public:
   // weight [O, C/groups, kh, kw] and bias [O] or undefined, any floating type, any strides.
@@ -58,8 +60,8 @@ class PackedConv {
  private:
   friend void conv2d(Context&, const PackedConv&, const struct ConvCall&);
   struct Panel {
-    int64_t offset;               // floats into weights_
-    int block_begin, block_end;   // input blocks
+    int64_t offset;              // floats into weights_
+    int block_begin, block_end;  // input blocks
   };
   void pack_panel(int panel, const Tensor& weight);
 
@@ -79,7 +81,7 @@ struct ConvCall {
 void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call);
 
 void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y);
-void upsample(Context& ctx, const Map& x, int scale, const Map& y);   // scale 1 copies
+void upsample(Context& ctx, const Map& x, int scale, const Map& y);  // scale 1 copies
 void add(Context& ctx, const Map& a, const Map& b, const Map& y);
 void activate(Context& ctx, const Map& y, const Activation& activation);  // in place
 
@@ -93,9 +95,11 @@ void unpack(Context& ctx, const Map& map, Tensor& nchw);
 
 // conv2d on plain f32 tensors: packs, runs, unpacks. The implementation "cpu.igemm" of ops/conv2d.h.
 const char* igemm_refuses(const Conv2dForward::Query& query);
-void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p, Tensor& y);
+void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p,
+                   Tensor& y);
 
 // Rows of one level into predictions [N, rows, columns], beginning at row `first_row`.
-void detect_decode(Context& ctx, const Map& raw, const DetectDecode& p, Tensor& predictions, int64_t first_row);
+void detect_decode(Context& ctx, const Map& raw, const DetectDecode& p, Tensor& predictions,
+                   int64_t first_row);
 
 }  // namespace mtyolo::ops::blocked

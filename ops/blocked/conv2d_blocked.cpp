@@ -9,11 +9,12 @@ namespace {
 
 int blocks_of(int channels) { return (channels + kBlock - 1) / kBlock; }
 
-// How the rows and panels of a layer are cut. Either a task keeps one panel of weights in the second-level cache and
-// walks many rows, or it keeps some rows of the input there and walks all panels: whichever moves fewer bytes.
+// How the rows and panels of a layer are cut. Either a task keeps one panel of weights in the second-level
+// cache and walks many rows, or it keeps some rows of the input there and walks all panels: whichever moves
+// fewer bytes.
 struct Split {
-  int rows;          // output rows per task
-  bool all_panels;   // a task computes every panel of its rows
+  int rows;         // output rows per task
+  bool all_panels;  // a task computes every panel of its rows
 };
 
 Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels, int threads) {
@@ -58,7 +59,8 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
   weights_ = Tensor::empty({floats}, DType::kF32, ctx.allocator());
   bias_ = Tensor::zeros({int64_t(count) * table.panel}, DType::kF32, ctx.allocator());
   if (bias.defined()) {
-    MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias, out_channels_);
+    MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias,
+                 out_channels_);
     bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
   }
   const Tensor source = weight.to(DType::kF32);
@@ -88,12 +90,13 @@ void PackedConv::pack_panel(int index, const Tensor& weight) {
 void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call) {
   const Conv2d& p = conv.params();
   const Map &x = call.x, &y = call.y;
-  const Shape want = conv2d_shape({x.n, x.view.channels, x.view.h, x.view.w},
-                                  {conv.out_channels(), conv.in_channels() / p.groups, p.kernel_h, p.kernel_w}, p);
-  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}), "conv2d: y is [{},{},{},{}], expected {}",
-               y.n, y.view.channels, y.view.h, y.view.w, want);
-  MTYOLO_CHECK(x.view.halo >= std::max(p.pad_h, p.pad_w), "conv2d: a halo of {} cannot hold a padding of {}x{}",
-               x.view.halo, p.pad_h, p.pad_w);
+  const Shape want =
+      conv2d_shape({x.n, x.view.channels, x.view.h, x.view.w},
+                   {conv.out_channels(), conv.in_channels() / p.groups, p.kernel_h, p.kernel_w}, p);
+  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}),
+               "conv2d: y is [{},{},{},{}], expected {}", y.n, y.view.channels, y.view.h, y.view.w, want);
+  MTYOLO_CHECK(x.view.halo >= std::max(p.pad_h, p.pad_w),
+               "conv2d: a halo of {} cannot hold a padding of {}x{}", x.view.halo, p.pad_h, p.pad_w);
   const int panels = int(conv.panels_.size());
   const int panel_blocks = conv.table_->panel / kBlock;
   const Split split = split_rows(conv, x, y, panels, ctx.pool().size());

@@ -7,8 +7,8 @@ namespace mtyolo::ops::blocked {
 namespace {
 
 Tensor map_memory(Context& ctx, const Shape& s, int halo) {
-  return Tensor::empty({std::max<int64_t>(1, map_floats(int(s[0]), int(s[1]), int(s[2]), int(s[3]), halo))}, DType::kF32,
-                       ctx.allocator());
+  return Tensor::empty({std::max<int64_t>(1, map_floats(int(s[0]), int(s[1]), int(s[2]), int(s[3]), halo))},
+                       DType::kF32, ctx.allocator());
 }
 
 Map map_over(const Tensor& memory, const Shape& s, int halo) {
@@ -21,7 +21,8 @@ const char* igemm_refuses(const Conv2dForward::Query& q) {
   return q.x.dtype() == DType::kF32 && q.weight.dtype() == DType::kF32 ? nullptr : "needs f32";
 }
 
-void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p, Tensor& y) {
+void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p,
+                   Tensor& y) {
   const int halo = std::max(p.pad_h, p.pad_w);
   const Tensor x_memory = map_memory(ctx, x.shape(), halo), y_memory = map_memory(ctx, y.shape(), 0);
   const ConvCall call{map_over(x_memory, x.shape(), halo), map_over(y_memory, y.shape(), 0), {}, {}};

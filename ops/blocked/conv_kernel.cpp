@@ -10,8 +10,9 @@
 //   pixels   |  ...   |  ...   |      AVX2:     6 pixels x 1 (2 registers each) = 12 of 16
 //            +--------+--------+
 //
-// Rows and columns outside the image are the map's zeroed halo, so there is no edge case. The order of summation is
-// the same for every output pixel and channel. Source: H6 of the style guide; layout as oneDNN's nChw16c.
+// Rows and columns outside the image are the map's zeroed halo, so there is no edge case. The order of
+// summation is the same for every output pixel and channel. Source: H6 of the style guide; layout as oneDNN's
+// nChw16c.
 #include <utility>
 
 #include "ops/blocked/kernels.h"
@@ -25,8 +26,8 @@ namespace {
 
 // Products of `lanes` input channels of one tap. Step: floats between neighbouring output pixels' inputs.
 template <int Tile, int Blocks, int Step>
-inline __attribute__((always_inline)) void multiply_lanes(Vec (&acc)[Tile][Blocks], const float* x, const float* w,
-                                                          int lanes, int64_t step) {
+inline __attribute__((always_inline)) void multiply_lanes(Vec (&acc)[Tile][Blocks], const float* x,
+                                                          const float* w, int lanes, int64_t step) {
   const int64_t pixel = Step > 0 ? Step : step;
 #pragma GCC unroll 2
   for (int c = 0; c < lanes; ++c) {
@@ -65,7 +66,8 @@ void conv_tile(const ConvTask& task, int row, int column) {
   }
 
   for (int b = 0; b < Blocks; ++b) {
-    const int64_t at = (task.out_block + b) * task.y.block_stride + row * task.y.row_stride + int64_t(column) * kBlock;
+    const int64_t at =
+        (task.out_block + b) * task.y.block_stride + row * task.y.row_stride + int64_t(column) * kBlock;
     float* y = task.y.data + at;
     const float* residual = nullptr;
     if (task.residual.data != nullptr)

@@ -1,19 +1,21 @@
-// The blocked-layout kernels and their tables, one per instruction set. This header and the kernel sources include
-// nothing but <cstdint>: they are compiled several times with different instruction sets, and an inline function of a
-// shared header compiled for AVX-512 must not be picked by the linker for the whole program.
+// The blocked-layout kernels and their tables, one per instruction set. This header and the kernel sources
+// include nothing but <cstdint>: they are compiled several times with different instruction sets, and an
+// inline function of a shared header compiled for AVX-512 must not be picked by the linker for the whole
+// program.
 #pragma once
 
 #include <cstdint>
 
 namespace mtyolo::ops::blocked {
 
-inline constexpr int kBlock = 16;       // channels per block
-inline constexpr int kStemPixel = 4;    // floats per pixel of a map with at most 4 channels (the image)
+inline constexpr int kBlock = 16;     // channels per block
+inline constexpr int kStemPixel = 4;  // floats per pixel of a map with at most 4 channels (the image)
 
 enum class Epilogue : int32_t { kNone, kSilu, kLeakyRelu, kSigmoid, kRelu, kHardswish };
 
 // A picture of one batch image in memory: block b, row i, column j, lane c is at
-// data[b * block_stride + i * row_stride + j * pixel + c]; rows and columns -halo..-1 and h..h+halo-1 exist too.
+// data[b * block_stride + i * row_stride + j * pixel + c]; rows and columns -halo..-1 and h..h+halo-1 exist
+// too.
 struct MapView {
   float* data = nullptr;
   int64_t block_stride = 0, row_stride = 0;
@@ -25,12 +27,14 @@ struct MapView {
 //   bias    [panel]
 struct ConvTask {
   MapView x, y;
-  MapView residual;               // added after the activation; data = nullptr for none
+  MapView residual;  // added after the activation; data = nullptr for none
   const float* weight = nullptr;
   const float* bias = nullptr;
-  int32_t block_begin = 0, block_end = 0;   // input blocks
-  int32_t out_block = 0, out_blocks = 0;    // first output block of the panel, how many of it exist (1..panel/16)
-  int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, dilation_h = 1, dilation_w = 1;
+  int32_t block_begin = 0, block_end = 0;  // input blocks
+  int32_t out_block = 0,
+          out_blocks = 0;  // first output block of the panel, how many of it exist (1..panel/16)
+  int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, dilation_h = 1,
+          dilation_w = 1;
   int32_t row_begin = 0, row_end = 0;
   Epilogue epilogue = Epilogue::kNone;
   float slope = 0;
@@ -50,11 +54,12 @@ struct DecodeTask {
   float stride = 0;
 };
 
-// All take one image and the rows or blocks [begin, end) of the destination, so that callers can split the work.
+// All take one image and the rows or blocks [begin, end) of the destination, so that callers can split the
+// work.
 struct KernelTable {
   const char* isa;
-  int32_t panel;       // output channels of one weight panel: 16 or 32
-  int32_t tile;        // output pixels of one register tile
+  int32_t panel;  // output channels of one weight panel: 16 or 32
+  int32_t tile;   // output pixels of one register tile
   void (*conv)(const ConvTask&);
   void (*max_pool)(const PoolTask&, int32_t block_begin, int32_t block_end);
   void (*upsample)(const MapView& x, const MapView& y, int32_t scale, int32_t block_begin, int32_t block_end);
@@ -63,8 +68,14 @@ struct KernelTable {
   void (*decode)(const DecodeTask&, int32_t row_begin, int32_t row_end);
 };
 
-namespace baseline { extern const KernelTable kTable; }
-namespace avx2 { extern const KernelTable kTable; }
-namespace avx512 { extern const KernelTable kTable; }
+namespace baseline {
+extern const KernelTable kTable;
+}
+namespace avx2 {
+extern const KernelTable kTable;
+}
+namespace avx512 {
+extern const KernelTable kTable;
+}
 
 }  // namespace mtyolo::ops::blocked

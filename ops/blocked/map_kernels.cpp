@@ -92,7 +92,8 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
           const int run = min_int(end - channel, columns - column);
           float* y = task.y + ((int64_t(anchor) * x.h + i) * x.w + j) * columns;
           for (int k = 0; k < run; ++k) y[column + k] = buffer[channel - first * kBlock + k];
-          for (int k = column; k < min_int(column + run, 4); ++k) y[k] = box_value(task, anchor, k, y[k], i, j);
+          for (int k = column; k < min_int(column + run, 4); ++k)
+            y[k] = box_value(task, anchor, k, y[k], i, j);
           channel += run;
         }
       }
@@ -103,6 +104,7 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
 
 }  // namespace
 
-extern constinit const KernelTable kTable{MTYOLO_TEXT(MTYOLO_ISA), kPanel, kTile, conv, max_pool, upsample, add, activate, decode};
+extern constinit const KernelTable kTable{
+    MTYOLO_TEXT(MTYOLO_ISA), kPanel, kTile, conv, max_pool, upsample, add, activate, decode};
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

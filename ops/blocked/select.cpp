@@ -17,12 +17,18 @@ const KernelTable* kernels_for(std::string_view isa) {
 
 Epilogue to_epilogue(ActivationKind kind) {
   switch (kind) {
-    case ActivationKind::kIdentity: return Epilogue::kNone;
-    case ActivationKind::kSilu: return Epilogue::kSilu;
-    case ActivationKind::kLeakyRelu: return Epilogue::kLeakyRelu;
-    case ActivationKind::kSigmoid: return Epilogue::kSigmoid;
-    case ActivationKind::kRelu: return Epilogue::kRelu;
-    case ActivationKind::kHardswish: return Epilogue::kHardswish;
+    case ActivationKind::kIdentity:
+      return Epilogue::kNone;
+    case ActivationKind::kSilu:
+      return Epilogue::kSilu;
+    case ActivationKind::kLeakyRelu:
+      return Epilogue::kLeakyRelu;
+    case ActivationKind::kSigmoid:
+      return Epilogue::kSigmoid;
+    case ActivationKind::kRelu:
+      return Epilogue::kRelu;
+    case ActivationKind::kHardswish:
+      return Epilogue::kHardswish;
   }
   return Epilogue::kNone;
 }
@@ -32,8 +38,8 @@ namespace {
 const KernelTable& best_kernels() {
   if (const char* wanted = std::getenv("MTYOLO_ISA")) {
     if (const KernelTable* table = kernels_for(wanted)) return *table;
-    fail(ExitCode::kUsage, "usage", "MTYOLO_ISA is {}, expected baseline, avx2 or avx512, and one this machine has",
-         quoted(wanted));
+    fail(ExitCode::kUsage, "usage",
+         "MTYOLO_ISA is {}, expected baseline, avx2 or avx512, and one this machine has", quoted(wanted));
   }
   for (const char* isa : {"avx512", "avx2"})
     if (const KernelTable* table = kernels_for(isa)) return *table;

@@ -1,5 +1,6 @@
-// Sixteen floats at a time, in the vector extension of GCC and Clang: one AVX-512 register, two of AVX2, four of SSE
-// or NEON. Included inside the kernel sources only, in the namespace of the instruction set they are compiled for.
+// Sixteen floats at a time, in the vector extension of GCC and Clang: one AVX-512 register, two of AVX2, four
+// of SSE or NEON. Included inside the kernel sources only, in the namespace of the instruction set they are
+// compiled for.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,8 @@ inline Vec clamp(Vec x, float low, float high) {
   return x > splat(high) ? splat(high) : x;
 }
 
-// e^x for |x| <= 87, relative error below 2e-7: 2^n * e^r with |r| <= ln(2)/2 and a polynomial of degree 6 for e^r
-// (coefficients of Cephes' expf, S. Moshier).
+// e^x for |x| <= 87, relative error below 2e-7: 2^n * e^r with |r| <= ln(2)/2 and a polynomial of degree 6
+// for e^r (coefficients of Cephes' expf, S. Moshier).
 inline Vec exp(Vec x) {
   x = clamp(x, -87.0f, 87.0f);
   const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
@@ -56,12 +57,18 @@ inline Vec sigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + exp(-x)); }
 
 inline Vec apply_epilogue(Vec v, Epilogue epilogue, float slope) {
   switch (epilogue) {
-    case Epilogue::kNone: return v;
-    case Epilogue::kSilu: return v * sigmoid(v);
-    case Epilogue::kLeakyRelu: return v > Vec{} ? v : v * splat(slope);
-    case Epilogue::kSigmoid: return sigmoid(v);
-    case Epilogue::kRelu: return v < Vec{} ? Vec{} : v;
-    case Epilogue::kHardswish: return v * clamp(v + splat(3.0f), 0.0f, 6.0f) * splat(1.0f / 6.0f);
+    case Epilogue::kNone:
+      return v;
+    case Epilogue::kSilu:
+      return v * sigmoid(v);
+    case Epilogue::kLeakyRelu:
+      return v > Vec{} ? v : v * splat(slope);
+    case Epilogue::kSigmoid:
+      return sigmoid(v);
+    case Epilogue::kRelu:
+      return v < Vec{} ? Vec{} : v;
+    case Epilogue::kHardswish:
+      return v * clamp(v + splat(3.0f), 0.0f, 6.0f) * splat(1.0f / 6.0f);
   }
   return v;
 }

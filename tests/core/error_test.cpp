@@ -1,6 +1,7 @@
 #include "core/error.h"
 
 #include <catch2/catch.hpp>
+#include <iomanip>
 
 using namespace mtyolo;
 
@@ -22,6 +23,13 @@ TEST_CASE("error: quoted text cannot move the cursor or break the line", "[core]
   CHECK(quoted("a\nb\x1b[2J\x7f") == "'a\\x0ab\\x1b[2J\\x7f'");
   CHECK(quoted("gr\xc3\xbcn") == "'gr\xc3\xbcn'");
   CHECK(quoted("\xc2\x9b[2J") == "'\\xc2\\x9b[2J'");  // U+009B, the one-character form of ESC [
+}
+
+TEST_CASE("error: every kind of text is quoted by this project's rules, not by <iomanip>", "[core][error]") {
+  std::string text = "a\n";
+  const std::string fixed = text;
+  CHECK(fmt::format("{} {}", quoted(text), quoted(fixed)) == "'a\\x0a' 'a\\x0a'");
+  CHECK(fmt::format("{} {}", quoted(text + "b"), quoted(std::string_view(text))) == "'a\\x0ab' 'a\\x0a'");
 }
 
 TEST_CASE("error: bytes that are not UTF-8 are escaped, also overlong forms and surrogates",

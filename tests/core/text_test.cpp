@@ -43,6 +43,13 @@ TEST_CASE("text: the nearest name is offered when it is near enough", "[core][te
   CHECK(did_you_mean("banana", names) == "");
 }
 
+TEST_CASE("text: two swapped letters are one mistake", "[core][text]") {
+  const std::vector<std::string> names{"infer", "info"};
+  CHECK(nearest_name("inof", names) == "info");
+  CHECK(nearest_name("nifo", names) == "info");
+  CHECK(nearest_name("ofni", names) == "");
+}
+
 TEST_CASE("text: a huge name is compared with nothing", "[core][text]") {
   const std::vector<std::string> names(100, std::string(1000, 'a'));
   CHECK(nearest_name(std::string(size_t(1) << 20, 'a'), names) == "");

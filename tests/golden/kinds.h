@@ -1,5 +1,5 @@
-// One function per kind of golden case. Each throws GoldenMismatch when the case does not hold and GoldenNotBuilt
-// when the case needs something this version does not have.
+// One function per kind of golden case. Each throws GoldenMismatch when the case does not hold and
+// GoldenNotBuilt when the case needs something this version does not have.
 #pragma once
 
 #include "tests/support/golden.h"

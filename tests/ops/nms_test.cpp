@@ -43,8 +43,12 @@ float iou(const Detection& a, const Detection& b) {
 
 // The definition: visit by score, keep what no kept box of the class covers.
 std::vector<Detection> greedy(std::vector<Detection> all, const NmsParams& p) {
-  std::stable_sort(all.begin(), all.end(),
-                   [](const auto& a, const auto& b) { return a.confidence > b.confidence; });
+  std::vector<std::pair<float, size_t>> order;  // ties keep the order of the input
+  for (size_t i = 0; i < all.size(); ++i) order.emplace_back(-all[i].confidence, i);
+  std::sort(order.begin(), order.end());
+  std::vector<Detection> sorted;
+  for (const auto& [score, i] : order) sorted.push_back(all[i]);
+  all = std::move(sorted);
   if (all.size() > size_t(p.max_nms)) all.resize(size_t(p.max_nms));
   std::vector<Detection> kept;
   for (const Detection& d : all) {

@@ -40,7 +40,8 @@ std::vector<fs::path> golden_folders() {
   for (const auto& kind : fs::directory_iterator(root)) {
     if (!kind.is_directory()) continue;
     for (const auto& entry : fs::directory_iterator(kind))
-      if (fs::exists(entry.path() / "case.json")) folders.push_back(fs::absolute(entry.path()).lexically_normal());
+      if (fs::exists(entry.path() / "case.json"))
+        folders.push_back(fs::absolute(entry.path()).lexically_normal());
   }
   std::sort(folders.begin(), folders.end());
   return folders;
@@ -48,7 +49,8 @@ std::vector<fs::path> golden_folders() {
 
 GoldenCase load_golden(const fs::path& folder) {
   GoldenCase c;
-  c.folder = folder;
+  c.folder = fs::absolute(folder).lexically_normal();
+  if (!c.folder.has_filename()) c.folder = c.folder.parent_path();  // "case/" is "case"
   c.info = nlohmann::json::parse(read_file((folder / "case.json").string(), size_t(64) << 20));
   c.kind = c.info.at("kind");
   c.name = c.info.at("name");
@@ -71,8 +73,9 @@ void expect_close(const std::string& what, const Tensor& got, const Tensor& expe
       worst_at = i;
     }
   }
-  expect(worst <= 1, "{}: element {} is {}, expected {} (abs {}, rel {}; {:.2f} times the tolerance)", what, worst_at,
-         worst_at < 0 ? 0 : x[worst_at], worst_at < 0 ? 0 : y[worst_at], tolerance.abs, tolerance.rel, worst);
+  expect(worst <= 1, "{}: element {} is {}, expected {} (abs {}, rel {}; {:.2f} times the tolerance)", what,
+         worst_at, worst_at < 0 ? 0 : x[worst_at], worst_at < 0 ? 0 : y[worst_at], tolerance.abs,
+         tolerance.rel, worst);
 }
 
 }  // namespace mtyolo::test

@@ -1,5 +1,5 @@
-// Golden cases: folders below $MTYOLO_SHARED/goldens (default ../shared) with case.json and tensors.safetensors,
-// enumerated by the `kind` inside case.json, never by fixed names.
+// Golden cases: folders below $MTYOLO_SHARED/goldens (default ../shared) with case.json and
+// tensors.safetensors, enumerated by the `kind` inside case.json, never by fixed names.
 #pragma once
 
 #include <filesystem>
@@ -13,22 +13,22 @@ namespace mtyolo::test {
 
 struct GoldenCase {
   std::string kind, name;
-  std::filesystem::path folder;   // of the case
-  nlohmann::json info;            // case.json
-  models::StateDict tensors;      // tensors.safetensors, empty if there is none
+  std::filesystem::path folder;  // of the case
+  nlohmann::json info;           // case.json
+  models::StateDict tensors;     // tensors.safetensors, empty if there is none
 
-  const Tensor& tensor(const std::string& name) const;   // throws if missing
+  const Tensor& tensor(const std::string& name) const;  // throws if missing
   // A path written in the case: relative to the goldens folder, or to its parent if it begins with data/.
   std::filesystem::path resolve(const std::string& path) const;
 };
 
 struct Tolerance {
-  double abs = 0, rel = 0;   // |got - expected| <= abs + rel * |expected|
+  double abs = 0, rel = 0;  // |got - expected| <= abs + rel * |expected|
 };
 Tolerance tolerance_from(const nlohmann::json& json);
 
-std::filesystem::path shared_folder();                  // $MTYOLO_SHARED, may not exist
-std::vector<std::filesystem::path> golden_folders();    // every folder with a case.json, sorted
+std::filesystem::path shared_folder();                // $MTYOLO_SHARED, may not exist
+std::vector<std::filesystem::path> golden_folders();  // every folder with a case.json, sorted
 GoldenCase load_golden(const std::filesystem::path& folder);
 
 // Thrown to end a case: a mismatch, or something that is not built yet.

@@ -12,8 +12,8 @@ bool skipped();
 
 }  // namespace mtyolo::test
 
-#define MTYOLO_SKIP(reason)             \
-  do {                                  \
-    ::mtyolo::test::note_skip(reason);  \
-    return;                             \
+#define MTYOLO_SKIP(reason)            \
+  do {                                 \
+    ::mtyolo::test::note_skip(reason); \
+    return;                            \
   } while (false)

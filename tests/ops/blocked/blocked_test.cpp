@@ -70,7 +70,8 @@ Tensor reference_conv(Context& ctx, const Tensor& x, const Tensor& w, const Tens
 }
 
 Tensor blocked_conv(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, const Conv2d& p) {
-  const OwnedMap in = packed(ctx, x, std::max(p.pad_h, p.pad_w), x.size(1) <= 4 ? blocked::kStemPixel : blocked::kBlock);
+  const OwnedMap in =
+      packed(ctx, x, std::max(p.pad_h, p.pad_w), x.size(1) <= 4 ? blocked::kStemPixel : blocked::kBlock);
   const OwnedMap out = empty_map(conv2d_shape(x.shape(), w.shape(), p));
   blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, p), {in.map, out.map, {}, {}});
   return unpacked(ctx, out.map);
@@ -85,23 +86,29 @@ struct ConvCase {
 
 TEST_CASE("blocked conv2d equals the reference on odd sizes", "[blocked]") {
   Context ctx(2);
-  const ConvCase c = GENERATE(
-      ConvCase{1, 3, 32, 13, 29, Conv2d::square(3, 1, 1)}, ConvCase{2, 3, 5, 12, 17, Conv2d::square(3, 2, 1)},
-      ConvCase{1, 17, 33, 5, 15, Conv2d::square(1, 1, 0)}, ConvCase{2, 48, 80, 7, 43, Conv2d::square(3, 1, 1)},
-      ConvCase{1, 31, 16, 11, 1, Conv2d::square(3, 2, 1)}, ConvCase{1, 12, 40, 9, 14, Conv2d::square(6, 2, 2)},
-      ConvCase{1, 16, 255, 3, 2, Conv2d::square(1, 1, 0)}, ConvCase{1, 20, 24, 10, 10, {3, 3, 1, 1, 2, 2, 2, 2, 1}},
-      ConvCase{1, 9, 18, 8, 21, {1, 3, 1, 1, 0, 1, 1, 1, 1}}, ConvCase{1, 16, 16, 9, 28, {5, 5, 3, 4, 2, 2, 1, 1, 1}});
+  const ConvCase c = GENERATE(ConvCase{1, 3, 32, 13, 29, Conv2d::square(3, 1, 1)},
+                              ConvCase{2, 3, 5, 12, 17, Conv2d::square(3, 2, 1)},
+                              ConvCase{1, 17, 33, 5, 15, Conv2d::square(1, 1, 0)},
+                              ConvCase{2, 48, 80, 7, 43, Conv2d::square(3, 1, 1)},
+                              ConvCase{1, 31, 16, 11, 1, Conv2d::square(3, 2, 1)},
+                              ConvCase{1, 12, 40, 9, 14, Conv2d::square(6, 2, 2)},
+                              ConvCase{1, 16, 255, 3, 2, Conv2d::square(1, 1, 0)},
+                              ConvCase{1, 20, 24, 10, 10, {3, 3, 1, 1, 2, 2, 2, 2, 1}},
+                              ConvCase{1, 9, 18, 8, 21, {1, 3, 1, 1, 0, 1, 1, 1, 1}},
+                              ConvCase{1, 16, 16, 9, 28, {5, 5, 3, 4, 2, 2, 1, 1, 1}});
   const Tensor x = random_tensor({c.n, c.c, c.h, c.w}, 1);
   const Tensor w = random_tensor({c.o, c.c, c.p.kernel_h, c.p.kernel_w}, 2), b = random_tensor({c.o}, 3);
   INFO("kernels " << blocked::kernels().isa);
-  // K = 432 products of mean size 1/4: rounding errors walk sqrt(K) * 2^-24 * K / 4 = 1.3e-4 at most in practice.
+  // K = 432 products of mean size 1/4: rounding errors walk sqrt(K) * 2^-24 * K / 4 = 1.3e-4 at most in
+  // practice.
   CHECK(max_difference(blocked_conv(ctx, x, w, b, c.p), reference_conv(ctx, x, w, b, c.p)) < 1e-4);
 }
 
 TEST_CASE("blocked conv2d equals the reference with groups that cross blocks", "[blocked]") {
   Context ctx(2);
-  const auto [channels, out, groups] = GENERATE(std::tuple{32, 32, 32}, std::tuple{24, 48, 3}, std::tuple{64, 64, 4},
-                                                std::tuple{40, 20, 5}, std::tuple{128, 128, 32});
+  const auto [channels, out, groups] =
+      GENERATE(std::tuple{32, 32, 32}, std::tuple{24, 48, 3}, std::tuple{64, 64, 4}, std::tuple{40, 20, 5},
+               std::tuple{128, 128, 32});
   const Tensor x = random_tensor({1, channels, 6, 9}, 1);
   const Tensor w = random_tensor({out, channels / groups, 3, 3}, 2);
   const Conv2d p = Conv2d::square(3, 1, 1, groups);
@@ -110,7 +117,8 @@ TEST_CASE("blocked conv2d equals the reference with groups that cross blocks", "
 
 TEST_CASE("blocked conv2d gives an output channel the same bits wherever it stands", "[blocked]") {
   Context ctx(2);
-  const Tensor x = random_tensor({1, 128, 6, 7}, 1), w = random_tensor({255, 128, 1, 1}, 2), b = random_tensor({255}, 3);
+  const Tensor x = random_tensor({1, 128, 6, 7}, 1), w = random_tensor({255, 128, 1, 1}, 2),
+               b = random_tensor({255}, 3);
   const Tensor all = blocked_conv(ctx, x, w, b, {});
   const std::vector<int64_t> chosen{0, 4, 84, 85, 100, 254};
   Tensor some_w = Tensor::empty({6, 128, 1, 1}), some_b = Tensor::empty({6});
@@ -136,7 +144,8 @@ TEST_CASE("blocked conv2d applies the activation, then adds the residual", "[blo
   Context ctx(2);
   const auto kind = GENERATE(ActivationKind::kIdentity, ActivationKind::kSilu, ActivationKind::kLeakyRelu,
                              ActivationKind::kSigmoid, ActivationKind::kRelu, ActivationKind::kHardswish);
-  const Tensor x = random_tensor({1, 16, 5, 6}, 1), w = random_tensor({32, 16, 1, 1}, 2), r = random_tensor({1, 32, 5, 6}, 3);
+  const Tensor x = random_tensor({1, 16, 5, 6}, 1), w = random_tensor({32, 16, 1, 1}, 2),
+               r = random_tensor({1, 32, 5, 6}, 3);
   const OwnedMap in = packed(ctx, x, 0), residual = packed(ctx, r, 1), out = empty_map({1, 32, 5, 6}, 2);
   const Activation act{kind, 0.1f};
   blocked::conv2d(ctx, blocked::PackedConv(ctx, w, {}, {}), {in.map, out.map, residual.map, act});
@@ -149,7 +158,8 @@ TEST_CASE("blocked conv2d applies the activation, then adds the residual", "[blo
 
 TEST_CASE("blocked silu keeps NaN and infinity and is accurate to 4e-7", "[blocked]") {
   Context ctx(1);
-  const std::vector<float> values{-INFINITY, -200, -87.5f, -20, -1e-3f, 0, 1e-30f, 0.5f, 3, 30, 90, 1e30f, INFINITY, NAN};
+  const std::vector<float> values{-INFINITY, -200, -87.5f, -20, -1e-3f, 0,        1e-30f,
+                                  0.5f,      3,    30,     90,  1e30f,  INFINITY, NAN};
   const Tensor x = Tensor::from(values, {1, 1, 1, int64_t(values.size())});
   const OwnedMap map = packed(ctx, x, 0);
   blocked::activate(ctx, map.map, {ActivationKind::kSilu});
@@ -167,7 +177,8 @@ TEST_CASE("blocked silu keeps NaN and infinity and is accurate to 4e-7", "[block
 
 TEST_CASE("blocked max_pool2d equals the reference, NaN included", "[blocked]") {
   Context ctx(2);
-  const MaxPool2d p = GENERATE(MaxPool2d{2, 2, 0}, MaxPool2d{5, 1, 2}, MaxPool2d{13, 1, 6}, MaxPool2d{3, 2, 1});
+  const MaxPool2d p =
+      GENERATE(MaxPool2d{2, 2, 0}, MaxPool2d{5, 1, 2}, MaxPool2d{13, 1, 6}, MaxPool2d{3, 2, 1});
   const Tensor x = random_tensor({2, 19, 11, 13}, 1);
   x.data<float>()[200] = NAN;
   Tensor want = Tensor::empty(max_pool2d_shape(x.shape(), p));
@@ -180,13 +191,16 @@ TEST_CASE("blocked max_pool2d equals the reference, NaN included", "[blocked]") 
 TEST_CASE("blocked upsample, add, space_to_depth and channel copies move the right elements", "[blocked]") {
   Context ctx(2);
   const Tensor x = random_tensor({2, 21, 4, 6}, 1), x2 = random_tensor({2, 21, 4, 6}, 2);
-  Tensor up = Tensor::empty({2, 21, 8, 12}), deep = Tensor::empty({2, 84, 2, 3}), sum = Tensor::empty(x.shape());
+  Tensor up = Tensor::empty({2, 21, 8, 12}), deep = Tensor::empty({2, 84, 2, 3}),
+         sum = Tensor::empty(x.shape());
   for (int64_t i = 0; i < sum.numel(); ++i) sum.data<float>()[i] = x.data<float>()[i] + x2.data<float>()[i];
   const OwnedMap a = packed(ctx, x, 1), b = packed(ctx, x2, 0), m_up = empty_map(up.shape(), 1);
-  const OwnedMap m_deep = empty_map(deep.shape()), m_sum = empty_map(sum.shape()), joined = empty_map({2, 42, 4, 6});
+  const OwnedMap m_deep = empty_map(deep.shape()), m_sum = empty_map(sum.shape()),
+                 joined = empty_map({2, 42, 4, 6});
   blocked::upsample(ctx, a.map, 2, m_up.map);
   const Tensor got_up = unpacked(ctx, m_up.map);
-  for (int64_t i = 0; i < 8; ++i) CHECK(got_up.at({1, 20, i, 2 * i % 12}) == x.at({1, 20, i / 2, 2 * i % 12 / 2}));
+  for (int64_t i = 0; i < 8; ++i)
+    CHECK(got_up.at({1, 20, i, 2 * i % 12}) == x.at({1, 20, i / 2, 2 * i % 12 / 2}));
   blocked::add(ctx, a.map, b.map, m_sum.map);
   CHECK(bit_equal(unpacked(ctx, m_sum.map), sum));
   space_to_depth_forward(ctx, x, deep);
