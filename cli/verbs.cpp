@@ -1,0 +1,84 @@
+#include "cli/verbs.h"
+
+#include <algorithm>
+#include <map>
+
+#include "core/text.h"
+
+namespace mtyolo::cli {
+
+std::unique_ptr<Verb> make_info();
+
+const std::vector<VerbEntry>& verbs() {
+  static const std::vector<VerbEntry> table{
+      {"info", "the machine and this build", make_info},
+  };
+  return table;
+}
+
+namespace {
+
+const std::map<std::string, std::string> kAliases{{"detect", "infer"}, {"predict", "infer"}};
+
+// Verbs of the finished command (conventions.md section 2), each with those that come nearest to it in what
+// they do.
+const std::map<std::string, std::vector<std::string>> kPlanned{
+    {"train", {"infer", "info"}},
+    {"infer", {"info"}},
+    {"val", {"infer", "info"}},
+    {"import", {"reparam", "info"}},
+    {"export", {"reparam", "info"}},
+    {"reparam", {"export", "info"}},
+    {"anchors", {"info"}},
+    {"split", {"info"}},
+    {"data", {"info"}},
+    {"serve", {"infer", "info"}},
+    {"bench", {"info"}},
+    {"demo", {"infer", "info"}},
+};
+
+const VerbEntry* lookup(const std::string& name) {
+  for (const VerbEntry& v : verbs())
+    if (v.name == name) return &v;
+  return nullptr;
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const VerbEntry& v : verbs()) all.push_back(v.name);
+  return all;
+}
+
+std::string nearest_existing(const std::string& planned) {
+  const auto it = kPlanned.find(planned);
+  if (it == kPlanned.end()) return "";
+  const auto near =
+      std::find_if(it->second.begin(), it->second.end(), [](const auto& v) { return lookup(v) != nullptr; });
+  return near == it->second.end() ? "" : *near;
+}
+
+[[noreturn]] void fail_verb(std::string message, std::string suggestion) {
+  throw Error({ExitCode::kUsage, "usage", std::move(message), {}, {}, std::move(suggestion)});
+}
+
+}  // namespace
+
+const VerbEntry& find_verb(const std::string& typed) {
+  const auto alias = kAliases.find(typed);
+  const std::string name = alias == kAliases.end() ? typed : alias->second;
+  if (const VerbEntry* v = lookup(name)) return *v;
+  const auto all = names();
+  if (kPlanned.contains(name))
+    fail_verb(fmt::format("the verb {} is not part of this version ({})", mtyolo::quoted(typed),
+                          fmt::join(all, ", ")),
+              fmt::format("the nearest verb it has is '{}'", nearest_existing(name)));
+  if (name == "test" || name == "build")
+    fail_verb(fmt::format("{} belongs to the launcher", mtyolo::quoted(name)),
+              fmt::format("write ./mtyolo {}", name));
+  const std::string near = nearest_name(name, all);
+  fail_verb(fmt::format("unknown verb {}", mtyolo::quoted(typed)),
+            near.empty() ? fmt::format("this version has {}", fmt::join(all, ", "))
+                         : fmt::format("did you mean '{}'?", near));
+}
+
+}  // namespace mtyolo::cli

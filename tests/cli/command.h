@@ -1,0 +1,31 @@
+// Runs the built command as its users do: in its own process, with pipes instead of a terminal.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace mtyolo::test {
+
+struct CommandResult {
+  int exit_code = -1;  // 128 + signal if it was killed
+  std::string out, err;
+};
+
+// `mtyolo WORDS...` with nothing on stdin.
+CommandResult run_mtyolo(const std::vector<std::string>& words);
+
+// A folder that is removed with everything in it.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace mtyolo::test

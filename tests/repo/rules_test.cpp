@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "tests/repo/tree.h"
+
+using namespace mtyolo::test;
+
+namespace {
+
+// A rule that a file breaks on purpose.
+struct Exception {
+  const char* path;
+  const char* word;
+  const char* reason;
+};
+constexpr Exception kExceptions[] = {
+    {"core/file.cpp", "new", "the constructor is private, the result goes into a shared_ptr at once"},
+    {"core/storage.cpp", "new", "the constructor is private, the result goes into a shared_ptr at once"},
+};
+
+bool excepted(const std::string& path, const std::string& word) {
+  return std::any_of(std::begin(kExceptions), std::end(kExceptions),
+                     [&](const Exception& e) { return path == e.path && word == e.word; });
+}
+
+// Numbers are read by core/text.h, random numbers come from core/random.h, no process is started, memory is
+// owned by types.
+const std::set<std::string> kForbiddenWords{
+    "strtol", "strtoul", "strtoll", "strtoull", "strtod", "strtof", "strtold", "atoi",
+    "atol",   "atoll",   "atof",    "stoi",     "stol",   "stoll",  "stoul",   "stoull",
+    "stod",   "stof",    "stold",   "scanf",    "sscanf", "fscanf", "regex",   "rand",
+    "srand",  "rand_r",  "system",  "popen",    "alloca", "new",    "malloc",  "realloc"};
+// A file the program writes goes through core/file.h, so that it appears whole or not at all.
+const std::set<std::string> kWritingWords{"ofstream", "fstream", "fopen",   "freopen", "creat",
+                                          "O_WRONLY", "O_RDWR",  "O_CREAT", "fdopen"};
+
+}  // namespace
+
+TEST_CASE("repo: the program uses no function that its rules forbid") {
+  for (const SourceFile* f : product_files()) {
+    for (size_t i = 0; i < f->code.size(); ++i) {
+      if (f->code[i].starts_with("#include")) continue;
+      for (const std::string& word : identifiers(f->code[i])) {
+        if (!kForbiddenWords.contains(word) || excepted(f->path, word)) continue;
+        INFO(f->path << ":" << i + 1 << ": " << word);
+        CHECK(!kForbiddenWords.contains(word));
+      }
+    }
+  }
+}
+
+TEST_CASE("repo: files are written through core/file.h only") {
+  for (const SourceFile* f : product_files()) {
+    if (f->path == "core/file.cpp") continue;
+    for (size_t i = 0; i < f->code.size(); ++i) {
+      for (const std::string& word : identifiers(f->code[i])) {
+        if (!kWritingWords.contains(word) || excepted(f->path, word)) continue;
+        INFO(f->path << ":" << i + 1 << ": " << word);
+        CHECK(!kWritingWords.contains(word));
+      }
+    }
+  }
+}
+
+TEST_CASE("repo: nothing is left to be done later") {
+  const std::set<std::string> marks{std::string("TO") + "DO", std::string("FIX") + "ME",
+                                    std::string("XX") + "X"};
+  for (const SourceFile& f : source_files()) {
+    for (size_t i = 0; i < f.lines.size(); ++i) {
+      for (const std::string& word : identifiers(f.lines[i])) {
+        if (!marks.contains(word)) continue;
+        INFO(f.path << ":" << i + 1);
+        CHECK(!marks.contains(word));
+      }
+    }
+  }
+}
+
+TEST_CASE("repo: headers have a guard and open no namespace for others") {
+  for (const SourceFile& f : source_files()) {
+    if (!f.is_header()) continue;
+    INFO(f.path);
+    CHECK(std::count(f.lines.begin(), f.lines.end(), "#pragma once") == 1);
+    for (const std::string& line : f.code) CHECK(line.find("using namespace") == std::string::npos);
+  }
+}
