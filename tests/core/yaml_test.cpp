@@ -106,7 +106,7 @@ TEST_CASE("yaml: nesting is allowed to 64 levels and refused beyond, in every fo
 TEST_CASE("yaml: brackets inside quotes, comments and block text are no nesting") {
   std::string many(100, '[');
   CHECK(parse_yaml("a: \"" + many + "\"\nb: '''" + many + "'\n# " + many + "\nc: |\n  " + many +
-                       "\n\td\nd: x" + many + "\n",
+                       "\n  \td\nd: x" + many + "\n",
                    "f")
             .find("a")
             ->text == many);
