@@ -19,6 +19,13 @@ std::string describe(const Document& d) {
 
 }  // namespace
 
+Document::Document() = default;
+Document::~Document() = default;
+Document::Document(const Document&) = default;
+Document& Document::operator=(const Document&) = default;
+Document::Document(Document&&) noexcept = default;
+Document& Document::operator=(Document&&) noexcept = default;
+
 Error document_error(const Document& at, std::string message, std::string suggestion) {
   std::string where = at.line > 0 ? fmt::format("line {}, column {}", at.line, at.column) : "";
   return Error({ExitCode::kUsage, "config", std::move(message), at.file, std::move(where), std::move(suggestion)});

@@ -12,6 +12,13 @@
 namespace mtyolo {
 
 struct Document {
+  // Out of line: clang instantiates them where they are defined, and `fields` needs the complete type.
+  Document();
+  ~Document();
+  Document(const Document&);
+  Document& operator=(const Document&);
+  Document(Document&&) noexcept;
+  Document& operator=(Document&&) noexcept;
   enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
 
   Kind kind = Kind::kNull;

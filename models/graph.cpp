@@ -27,6 +27,8 @@ Overloaded(F...) -> Overloaded<F...>;
   throw Error({ExitCode::kUsage, "shape", message, {}, where, suggestion});
 }
 
+constexpr int64_t kMaxSide = 65'536;  // of any map; an upsampling chain of a hostile cfg would overflow
+constexpr int64_t kMaxBatch = 65'536;
 constexpr const char* kSideHint = "the sides of the input must be multiples of the largest stride";
 
 class ShapeWalk {
@@ -51,6 +53,8 @@ class ShapeWalk {
   }
 
   Shape with_size(const GraphNode& node, int64_t h, int64_t w) const {
+    if (h > kMaxSide || w > kMaxSide)
+      fail_node(graph_, node, fmt::format("its output of {} x {} pixels is larger than {}", w, h, kMaxSide));
     return {in(node)[0], node.channels, h, w};
   }
 
@@ -144,8 +148,7 @@ const Head* Graph::find_head(const std::string& name) const {
 }
 
 std::vector<Shape> infer_shapes(const Graph& graph, int64_t n, int64_t h, int64_t w) {
-  constexpr int64_t kMaxSide = 1 << 20;
-  if (n < 1 || h < 1 || w < 1 || n > kMaxSide || h > kMaxSide || w > kMaxSide)
+  if (n < 1 || h < 1 || w < 1 || n > kMaxBatch || h > kMaxSide || w > kMaxSide)
     fail(ExitCode::kUsage, "shape", "an input of {} images of {} x {} pixels", n, w, h);
   int channels = 3;
   for (const GraphNode& node : graph.nodes)
@@ -159,7 +162,9 @@ double conv_flops(const Graph& graph, int64_t n, int64_t h, int64_t w) {
   for (const GraphNode& node : graph.nodes)
     if (const ops::Conv2d* p = std::get_if<ops::Conv2d>(&node.attrs)) {
       const int64_t inputs = shapes[size_t(node.inputs[0])][1] / p->groups;
-      flops += 2.0 * double(shapes[size_t(node.id)].numel()) * double(inputs * p->kernel_h * p->kernel_w);
+      const Shape& out = shapes[size_t(node.id)];
+      flops += 2.0 * double(out[0] * out[1]) * double(out[2] * out[3]) *
+               double(inputs * p->kernel_h * p->kernel_w);
     }
   return flops;
 }

@@ -48,8 +48,8 @@ void GraphBuilder::declare(const std::string& name, const Shape& shape, ParamInf
 }
 
 void GraphBuilder::declare_conv2d(const std::string& scope, int c1, int c2, const ops::Conv2d& p, bool bias) {
-  if (c2 < 1 || c2 > kMaxChannels)
-    fail_row(fmt::format("{} output channels, expected 1..{}", c2, kMaxChannels));
+  if (c2 < 1 || c2 > kMaxOutputs)
+    fail_row(fmt::format("{} output channels, expected 1..{}", c2, kMaxOutputs));
   if (p.groups < 1 || c1 % p.groups != 0 || c2 % p.groups != 0)
     fail_row(fmt::format("{} groups do not divide {} input and {} output channels", p.groups, c1, c2));
   declare(scope + ".weight", {c2, c1 / p.groups, p.kernel_h, p.kernel_w}, ParamInfo::Kind::kConvWeight);

@@ -14,6 +14,7 @@ namespace mtyolo::models {
 
 // Limits on hostile cfgs (reliability.md Y7), checked before anything is allocated.
 inline constexpr int kMaxChannels = 65'536, kMaxConcatChannels = 1 << 20, kMaxKernel = 255, kMaxStride = 64;
+inline constexpr int kMaxOutputs = 1 << 24;  // of one convolution; the head's are anchors * (classes + 5)
 inline constexpr size_t kMaxNodes = 200'000;
 inline constexpr int64_t kMaxParameters = int64_t{1} << 31;  // 8 GiB of f32
 

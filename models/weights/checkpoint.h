@@ -2,6 +2,8 @@
 // reliability.md sections 3 and 4).
 #pragma once
 
+#include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,6 +34,7 @@ struct LayerRecord {
   std::vector<int> from;
   std::string type;  // "Conv", without the module path
   int64_t parameters = 0;
+  std::string activation;  // class of its `act` ("SiLU", "LeakyReLU"), empty if it has none
 };
 
 struct Checkpoint {
@@ -51,6 +54,10 @@ struct Checkpoint {
   double bn_eps = 1e-3, bn_momentum = 0.03;
   bool fused = false;  // a pickled model that was fused: implicit terms are already in the weights
   int64_t epoch = -1, updates = 0;
+  double best_fitness = 0;
+  std::string training_results;    // yolov7's results.txt, empty if none
+  Document optimizer_groups;       // list of maps: lr, momentum, ...; null if none
+  Document results, anchors, rng;  // ours: free-form, kept as given; null if none
   std::vector<std::string> top_level_keys;
 
   // The averaged weights if present, else the plain ones (checkpoint.md 7.1).
@@ -59,6 +66,8 @@ struct Checkpoint {
 
 // Any supported container, told by content. Throws Error{kModel} that names the file and what is wrong.
 Checkpoint read_checkpoint(const std::string& path);
+// The same from memory that `keeper` keeps alive (null: the caller does); errors name no file.
+Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper);
 
 // Our .pt (conventions.md section 5): a torch zip of plain dicts, lists, strings, numbers and tensors, which
 // opens with torch.load(weights_only=True); written atomically.

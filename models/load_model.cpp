@@ -1,0 +1,9 @@
+#include "models/model.h"
+
+namespace mtyolo::models {
+
+Model load_model(const std::string& weights_path, const std::string& cfg) {
+  return model_from_checkpoint(read_checkpoint(weights_path), cfg);
+}
+
+}  // namespace mtyolo::models

@@ -1,0 +1,181 @@
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "core/sha256.h"
+#include "core/zip.h"
+#include "models/weights/checkpoint.h"
+#include "models/weights/metadata.h"
+#include "models/weights/pickle_writer.h"
+#include "models/weights/safetensors.h"
+
+namespace mtyolo::models {
+namespace {
+
+constexpr const char* kFormat = "mtyolo/1";
+constexpr std::string_view kOptimizerPrefix = "optimizer.";
+
+std::span<const std::byte> bytes_of(const Tensor& t) {
+  return {static_cast<const std::byte*>(t.raw()), t.size_bytes()};
+}
+
+void put_tensors(PickleWriter& out, const StateDict& tensors) {
+  if (tensors.empty()) return out.none();
+  out.begin_dict();
+  for (const auto& [name, tensor] : tensors.entries()) {
+    out.string(name);
+    out.tensor(tensor);
+  }
+  out.end_dict();
+}
+
+// {name without "optimizer.": tensor, ..., "param_groups": [...]}, or None.
+void put_optimizer(PickleWriter& out, const Checkpoint& c) {
+  if (c.optimizer.empty() && c.optimizer_groups.is_null()) return out.none();
+  out.begin_dict();
+  for (const auto& [name, tensor] : c.optimizer.entries()) {
+    MTYOLO_CHECK(name.starts_with(kOptimizerPrefix), "optimizer tensor {} does not begin with {}",
+                 mtyolo::quoted(name), kOptimizerPrefix);
+    out.string(std::string_view(name).substr(kOptimizerPrefix.size()));
+    out.tensor(tensor);
+  }
+  if (!c.optimizer_groups.is_null()) {
+    out.string("param_groups");
+    out.document(c.optimizer_groups);
+  }
+  out.end_dict();
+}
+
+Document names_document(const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  std::vector<Document> items;
+  for (const std::string& name : names) items.push_back(Document::scalar(name, true));
+  return Document::list(std::move(items));
+}
+
+std::string pickle_of(const Checkpoint& c, PickleWriter& out) {
+  const auto entry = [&](const char* key, auto&& put) {
+    out.string(key);
+    put();
+  };
+  const auto document = [&](const char* key, const Document& d) { entry(key, [&] { out.document(d); }); };
+  out.begin_dict();
+  entry("format", [&] { out.string(kFormat); });
+  entry("model", [&] { put_tensors(out, c.model); });
+  entry("ema", [&] { put_tensors(out, c.ema); });
+  entry("optimizer", [&] { put_optimizer(out, c); });
+  entry("epoch", [&] { out.integer(c.epoch); });
+  entry("updates", [&] { out.integer(c.updates); });
+  entry("best_fitness", [&] { out.number(c.best_fitness); });
+  document("results", c.results);
+  document("names", names_document(c.names));
+  document("heads", c.heads);
+  document("anchors", c.anchors);
+  document("cfg", c.cfg);
+  document("hyp", c.hyp);
+  document("rng", c.rng);
+  // Facts of a foreign model that our own networks never need: only where they differ from what is usual.
+  const Checkpoint usual;
+  if (c.bn_eps != usual.bn_eps) entry("bn_eps", [&] { out.number(c.bn_eps); });
+  if (c.bn_momentum != usual.bn_momentum) entry("bn_momentum", [&] { out.number(c.bn_momentum); });
+  if (c.fused) entry("fused", [&] { out.boolean(true); });
+  if (!c.training_results.empty()) entry("training_results", [&] { out.string(c.training_results); });
+  out.end_dict();
+  return out.finish();
+}
+
+struct Part {
+  std::string name;
+  std::span<const std::byte> bytes;
+};
+
+// Size and hash of every entry, and a hash over these hashes (reliability.md 9.2).
+std::string manifest_of(const std::vector<Part>& parts) {
+  nlohmann::ordered_json entries = nlohmann::ordered_json::object();
+  std::string hashes;
+  for (const Part& part : parts) {
+    const std::string hash = sha256_hex(part.bytes);
+    entries[part.name] = {{"size", part.bytes.size()}, {"sha256", hash}};
+    hashes += hash;
+  }
+  const std::string whole = sha256_hex(std::as_bytes(std::span(hashes)));
+  const nlohmann::ordered_json manifest = {
+      {"format", kFormat}, {"version", MTYOLO_VERSION}, {"entries", std::move(entries)}, {"sha256", whole}};
+  return manifest.dump(1);
+}
+
+const char* safetensors_code(DType type) {
+  switch (type) {
+    case DType::kF32:
+      return "F32";
+    case DType::kF16:
+      return "F16";
+    case DType::kBF16:
+      return "BF16";
+    case DType::kF64:
+      return "F64";
+    case DType::kU8:
+      return "U8";
+    case DType::kI8:
+      return "I8";
+    case DType::kI16:
+      return "I16";
+    case DType::kI32:
+      return "I32";
+    case DType::kI64:
+      return "I64";
+    case DType::kBool:
+      return "BOOL";
+  }
+  return "F32";
+}
+
+}  // namespace
+
+void write_pt(const std::string& path, const Checkpoint& checkpoint) {
+  PickleWriter writer;
+  const std::string pickle = pickle_of(checkpoint, writer), version = "3\n", order = "little";
+  const auto text = [](const std::string& t) { return std::as_bytes(std::span(t)); };
+  std::vector<Part> parts{{"data.pkl", text(pickle)}, {"version", text(version)}, {"byteorder", text(order)}};
+  for (size_t i = 0; i < writer.storages().size(); ++i)
+    parts.push_back({"data/" + std::to_string(i), bytes_of(writer.storages()[i])});
+  const std::string manifest = manifest_of(parts);
+  parts.push_back({"manifest.json", text(manifest)});
+
+  AtomicFile file(path);
+  ZipWriter zip(file);
+  for (const Part& part : parts) zip.add("archive/" + part.name, part.bytes);
+  zip.finish();
+  file.commit();
+}
+
+void write_safetensors(const std::string& path, const Checkpoint& checkpoint) {
+  using Json = nlohmann::ordered_json;
+  Json header = Json::object();
+  header["__metadata__"] = {{"format", kFormat},
+                            {"cfg", document_to_json(checkpoint.cfg)},
+                            {"names", document_to_json(names_document(checkpoint.names))},
+                            {"heads", document_to_json(checkpoint.heads)}};
+  std::vector<Tensor> tensors;
+  uint64_t position = 0;
+  for (const auto& [name, tensor] : checkpoint.inference_weights().entries()) {
+    const uint64_t end = position + tensor.size_bytes();
+    Json shape = Json::array();
+    for (const int64_t d : tensor.shape()) shape.push_back(d);
+    header[name] = {{"dtype", safetensors_code(tensor.dtype())},
+                    {"shape", std::move(shape)},
+                    {"data_offsets", {position, end}}};
+    tensors.push_back(tensor.contiguous());
+    position = end;
+  }
+  constexpr size_t kAlignment = 64;  // so that the tensors can be used where the file is mapped
+  std::string text = header.dump();
+  text.append((kAlignment - (8 + text.size()) % kAlignment) % kAlignment, ' ');
+  AtomicFile file(path);
+  std::string length;
+  for (int i = 0; i < 8; ++i) length.push_back(char(uint64_t(text.size()) >> (8 * i) & 0xff));
+  file.write(length + text);
+  for (const Tensor& t : tensors) file.write(bytes_of(t));
+  file.commit();
+}
+
+}  // namespace mtyolo::models
