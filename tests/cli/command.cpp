@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <stdexcept>
+#include <utility>
 
 #include "core/file.h"
 
@@ -26,11 +27,15 @@ ScratchFolder::~ScratchFolder() {
 }
 
 CommandResult run_mtyolo(const std::vector<std::string>& words) {
+  std::vector<std::string> command{MTYOLO_BINARY};
+  command.insert(command.end(), words.begin(), words.end());
+  return run_program(std::move(command));
+}
+
+CommandResult run_program(std::vector<std::string> command) {
   constexpr size_t kMaxOutput = size_t{64} << 20;
   const ScratchFolder scratch;
   const std::string out = scratch.file("out"), err = scratch.file("err");
-  std::vector<std::string> command{MTYOLO_BINARY};
-  command.insert(command.end(), words.begin(), words.end());
   std::vector<char*> arguments;
   for (std::string& word : command) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -40,9 +45,9 @@ CommandResult run_mtyolo(const std::vector<std::string>& words) {
   ::posix_spawn_file_actions_addopen(&files, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
   ::posix_spawn_file_actions_addopen(&files, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
   pid_t process = 0;
-  const int failed = ::posix_spawn(&process, arguments[0], &files, nullptr, arguments.data(), environ);
+  const int failed = ::posix_spawnp(&process, arguments[0], &files, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&files);
-  if (failed != 0) throw std::runtime_error("cannot start " MTYOLO_BINARY);
+  if (failed != 0) throw std::runtime_error("cannot start " + command[0]);
   int status = 0;
   ::waitpid(process, &status, 0);
   CommandResult result;

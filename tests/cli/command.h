@@ -13,6 +13,8 @@ struct CommandResult {
 
 // `mtyolo WORDS...` with nothing on stdin.
 CommandResult run_mtyolo(const std::vector<std::string>& words);
+// Any program, its path as the first word; without a slash it is looked up.
+CommandResult run_program(std::vector<std::string> command);
 
 // A folder that is removed with everything in it.
 class ScratchFolder {

@@ -100,3 +100,11 @@ TEST_CASE("command: --profile and --log-file write their files") {
   CHECK(json::parse(read_file(scratch.file("trace.json"), 1 << 20)).contains("traceEvents"));
   CHECK(read_file(scratch.file("log"), 1 << 20).find("--quad has no effect here") != std::string::npos);
 }
+
+TEST_CASE("launcher: test with a data set asks whether val was meant, before anything is built") {
+  const CommandResult r = run_program({"./mtyolo", "test", "my data/coco.yaml"});
+  CHECK(r.exit_code == 2);
+  CHECK(r.out.empty());
+  CHECK(r.err == "mtyolo: test runs the project's own tests; did you mean ./mtyolo val my data/coco.yaml?\n");
+  CHECK(run_program({"./mtyolo", "build", "all"}).exit_code == 2);
+}

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "core/file.h"
 #include "tests/repo/tree.h"
 
 using namespace mtyolo::test;
@@ -54,6 +55,7 @@ TEST_CASE("repo: files are written through core/file.h only") {
   for (const SourceFile* f : product_files()) {
     if (f->path == "core/file.cpp") continue;
     for (size_t i = 0; i < f->code.size(); ++i) {
+      if (f->code[i].starts_with("#include")) continue;
       for (const std::string& word : identifiers(f->code[i])) {
         if (!kWritingWords.contains(word) || excepted(f->path, word)) continue;
         INFO(f->path << ":" << i + 1 << ": " << word);
@@ -83,5 +85,16 @@ TEST_CASE("repo: headers have a guard and open no namespace for others") {
     INFO(f.path);
     CHECK(std::count(f.lines.begin(), f.lines.end(), "#pragma once") == 1);
     for (const std::string& line : f.code) CHECK(line.find("using namespace") == std::string::npos);
+  }
+}
+
+TEST_CASE("repo: the launcher looks at every folder of the program for changes") {
+  const std::string launcher = mtyolo::read_file("mtyolo", 1 << 20);
+  const size_t begin = launcher.find("sources=("), end = launcher.find(')', begin);
+  REQUIRE(end != std::string::npos);
+  const auto listed = identifiers(launcher.substr(begin, end - begin));
+  for (const SourceFile* f : product_files()) {
+    INFO(f->folder);
+    CHECK(std::find(listed.begin(), listed.end(), f->folder) != listed.end());
   }
 }
