@@ -7,10 +7,12 @@
 
 namespace mtyolo::cli {
 
+std::unique_ptr<Verb> make_export();
 std::unique_ptr<Verb> make_info();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
+      {"export", "a network as a file for other engines", make_export},
       {"info", "the machine and this build", make_info},
   };
   return table;

@@ -72,6 +72,12 @@ void OnnxProgram::compile(const OnnxNode& node, std::map<std::string, Shape>& sh
   steps_.push_back(std::move(step));
 }
 
+int64_t OnnxProgram::elements() const {
+  int64_t sum = 0;
+  for (const Step& step : steps_) sum += step.shape.numel();
+  return sum;
+}
+
 std::vector<Tensor> OnnxProgram::run(Context& ctx, const ops::Impls& impls, const Tensor& images) const {
   MTYOLO_CHECK(images.shape() == model_.inputs[0].shape, "onnx: the images are {}, the model takes {}",
                images.shape(), model_.inputs[0].shape);

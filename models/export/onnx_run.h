@@ -27,6 +27,7 @@ class OnnxProgram {
   explicit OnnxProgram(OnnxModel model);
 
   const OnnxModel& model() const { return model_; }
+  int64_t elements() const;  // of the values of all nodes
   // One input of model().inputs[0].shape; the outputs in the order of model().outputs.
   std::vector<Tensor> run(Context& ctx, const ops::Impls& impls, const Tensor& images) const;
 
