@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <span>
 
+#include "models/export/onnx_file.h"
 #include "models/export/onnx_run.h"
 
 namespace {
