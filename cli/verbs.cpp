@@ -7,12 +7,14 @@
 
 namespace mtyolo::cli {
 
+std::unique_ptr<Verb> make_export();
 std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
       {"infer", "detections of images", make_infer},
+      {"export", "a network as a file for other engines", make_export},
       {"info", "the machine and this build", make_info},
   };
   return table;
