@@ -55,7 +55,8 @@ GoldenCase load_golden(const fs::path& folder, GoldenParts parts) {
   c.kind = c.info.at("kind");
   c.name = c.info.at("name");
   const fs::path tensors = folder / "tensors.safetensors";
-  if (parts == GoldenParts::kAll && fs::exists(tensors)) c.tensors = models::read_safetensors(tensors.string());
+  if (parts == GoldenParts::kAll && fs::exists(tensors))
+    c.tensors = models::read_safetensors(tensors.string());
   return c;
 }
 
