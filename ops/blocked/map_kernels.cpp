@@ -9,7 +9,7 @@ void conv(const ConvTask& task);
 namespace {
 
 // The larger value; NaN wins, as in the reference op.
-inline Vec max_nan(Vec a, Vec b) { return (b > a) | (b != b) ? b : a; }
+inline Vec max_nan(Vec a, Vec b) { return ((b > a) | (b != b)) ? b : a; }
 
 inline float* pixel_at(const MapView& m, int block, int row, int column) {
   return m.data + block * m.block_stride + row * m.row_stride + int64_t(column) * kBlock;
