@@ -8,7 +8,7 @@ endif()
 target_include_directories(mtyolo_flags INTERFACE ${PROJECT_SOURCE_DIR})
 
 if(MTYOLO_SANITIZE STREQUAL "address")
-  set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  set(sanitize -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer)
 elseif(MTYOLO_SANITIZE STREQUAL "thread")
   set(sanitize -fsanitize=thread)
 elseif(MTYOLO_SANITIZE)

@@ -151,18 +151,20 @@ bool has_image_ending(const std::string& path) {
 }
 
 std::vector<std::string> read_path_list(const std::string& path) {
-  const std::string text = read_file(path, kMaxListBytes);
-  std::string_view rest = text;
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
+  return parse_path_list(read_file(path, kMaxListBytes), path);
+}
+
+std::vector<std::string> parse_path_list(std::string_view text, const std::string& file) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   const auto refuse_line = [&](size_t number, const std::string& message) {
-    throw Error({ExitCode::kData, "path_list", message, path, "line " + std::to_string(number),
+    throw Error({ExitCode::kData, "path_list", message, file, "line " + std::to_string(number),
                  "expected one path per line"});
   };
   std::vector<std::string> paths;
   std::unordered_set<std::string> seen;
-  const std::string folder = folder_of(path);
+  const std::string folder = folder_of(file);
   size_t number = 0;
-  for (const std::string_view raw : split(rest, '\n')) {
+  for (const std::string_view raw : split(text, '\n')) {
     ++number;
     const std::string_view line = trim(raw);
     if (line.empty()) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/image.h"
@@ -19,6 +20,8 @@ std::vector<std::string> list_sources(const std::vector<std::string>& sources);
 
 // The lines of a list file as paths, under the limits of reliability.md Y6. Also read by data sets.
 std::vector<std::string> read_path_list(const std::string& path);
+// The same from memory; `file` names the list and the folder its lines are taken from.
+std::vector<std::string> parse_path_list(std::string_view text, const std::string& file);
 
 // Whether the name ends like an image: bmp jpg jpeg png tif tiff dng webp mpo, in any case.
 bool has_image_ending(const std::string& path);

@@ -109,14 +109,14 @@ PtFile PtFile::open_legacy(std::span<const std::byte> bytes, const std::shared_p
   plain.file_bytes = bytes.size();
   parse_pickle(reader, plain);  // the magic number, known from looks_like_legacy
   const PickleTree version = parse_pickle(reader, plain);
-  const PickleTree system = parse_pickle(reader, plain);
+  const PickleTree machine = parse_pickle(reader, plain);
   if (version.as_integer(version.root()) != 1001) refuse("legacy", "the protocol version is not 1001");
-  const auto little = system.find(system.root(), "little_endian");
-  if (!little || !system.is(*little, ValueKind::kBool))
+  const auto little = machine.find(machine.root(), "little_endian");
+  if (!little || !machine.is(*little, ValueKind::kBool))
     refuse("legacy", "the header does not state the byte order");
 
   PtFile file;
-  file.big_endian_ = system.integer(*little) == 0;
+  file.big_endian_ = machine.integer(*little) == 0;
   file.pickle_owner_ = keeper;
   PickleOptions full = plain;
   full.allow_storages = full.allow_modules = true;

@@ -22,7 +22,7 @@ const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
 
 int list_cases() {
   for (const auto& folder : golden_folders()) {
-    const GoldenCase c = load_golden(folder);
+    const GoldenCase c = load_golden(folder, GoldenParts::kInfo);
     std::cout << c.kind << "/" << c.name << "|" << folder.string() << "\n";
   }
   return 0;

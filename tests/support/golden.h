@@ -29,7 +29,8 @@ Tolerance tolerance_from(const nlohmann::json& json);
 
 std::filesystem::path shared_folder();                // $MTYOLO_SHARED, may not exist
 std::vector<std::filesystem::path> golden_folders();  // every folder with a case.json, sorted
-GoldenCase load_golden(const std::filesystem::path& folder);
+enum class GoldenParts { kInfo, kAll };               // case.json alone, or the tensors too
+GoldenCase load_golden(const std::filesystem::path& folder, GoldenParts parts = GoldenParts::kAll);
 
 // Thrown to end a case: a mismatch, or something that is not built yet.
 struct GoldenMismatch : std::runtime_error {
