@@ -78,7 +78,7 @@ const Plan& Detector::plan_for(const Tensor& images) { return *compiled_for(imag
 const std::vector<HeadOutput>& Detector::forward(const Tensor& images) {
   const profile::Scope scope("forward");
   Compiled& c = compiled_for(images.shape());
-  c.plan->run(ctx_, images, c.state);
+  c.plan->run(ctx_, images, c.state, step_timer_);
   return c.state.outputs();
 }
 

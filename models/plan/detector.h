@@ -36,6 +36,8 @@ class Detector {
   std::vector<Tensor> forward_augmented(const Tensor& images);
 
   const Plan& plan_for(const Tensor& images);
+  // Every forward tells it how long each step of its plan took; an empty one ends that.
+  void on_step(Plan::StepTimer timer) { step_timer_ = std::move(timer); }
 
  private:
   struct Compiled {
@@ -47,6 +49,7 @@ class Detector {
 
   Context& ctx_;
   std::shared_ptr<const Network> network_;
+  Plan::StepTimer step_timer_;
   std::list<Compiled> compiled_;  // most recently used first
 };
 

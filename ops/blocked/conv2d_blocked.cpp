@@ -9,11 +9,12 @@ namespace {
 
 int blocks_of(int channels) { return (channels + kBlock - 1) / kBlock; }
 
-// How the rows and panels of a layer are cut. Either a task keeps one panel of weights in the second-level cache and
-// walks many rows, or it keeps some rows of the input there and walks all panels: whichever moves fewer bytes.
+// How the rows and panels of a layer are cut. Either a task keeps one panel of weights in the second-level
+// cache and walks many rows, or it keeps some rows of the input there and walks all panels: whichever moves
+// fewer bytes.
 struct Split {
-  int rows;          // output rows per task
-  bool all_panels;   // a task computes every panel of its rows
+  int rows;         // output rows per task
+  bool all_panels;  // a task computes every panel of its rows
 };
 
 Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels, int threads) {
@@ -58,7 +59,8 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
   weights_ = Tensor::empty({floats}, DType::kF32, ctx.allocator());
   bias_ = Tensor::zeros({int64_t(count) * table.panel}, DType::kF32, ctx.allocator());
   if (bias.defined()) {
-    MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias, out_channels_);
+    MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias,
+                 out_channels_);
     bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
   }
   const Tensor source = weight.to(DType::kF32);
@@ -70,30 +72,40 @@ void PackedConv::pack_panel(int index, const Tensor& weight) {
   const int width = table_->panel;
   const int taps = params_.kernel_h * params_.kernel_w;
   const int group_in = in_channels_ / params_.groups, group_out = out_channels_ / params_.groups;
-  const float* w = weight.data<float>();
+  const int first = index * width, last = std::min(first + width, out_channels_);
+  // One input block of all outputs, [output][lane][tap]; what belongs to another group stays zero. Rows of
+  // the weight lie a power of two apart: read in place, they would evict each other from the first-level
+  // cache.
+  std::vector<float> block_rows(size_t(width) * kBlock * taps, 0.0f);
   float* to = weights_.data<float>() + panel.offset;
   for (int block = panel.block_begin; block < panel.block_end; ++block) {
-    const int lanes = std::min(kBlock, in_channels_ - block * kBlock);
-    // Written in order; the reads of one block (width x lanes x taps floats) stay in the first-level cache.
+    const int lane_begin = block * kBlock, lane_end = std::min(lane_begin + kBlock, in_channels_);
+    if (params_.groups > 1) std::fill(block_rows.begin(), block_rows.end(), 0.0f);
+    for (int out = first; out < last; ++out) {
+      const int group_begin = out / group_out * group_in;
+      const int begin = std::max(lane_begin, group_begin), end = std::min(lane_end, group_begin + group_in);
+      if (begin >= end) continue;
+      std::copy_n(weight.data<float>() + (int64_t(out) * group_in + begin - group_begin) * taps,
+                  (end - begin) * taps,
+                  block_rows.data() + (int64_t(out - first) * kBlock + begin - lane_begin) * taps);
+    }
     for (int t = 0; t < taps; ++t)
-      for (int c = 0; c < lanes; ++c)
-        for (int o = 0; o < width; ++o) {
-          const int out = index * width + o, in = block * kBlock + c;
-          const bool used = out < out_channels_ && in / group_in == out / group_out;
-          *to++ = used ? w[(int64_t(out) * group_in + in % group_in) * taps + t] : 0.0f;
-        }
+      for (int c = 0; c < lane_end - lane_begin; ++c)
+        for (int o = 0; o < width; ++o)
+          *to++ = block_rows[(size_t(o) * kBlock + size_t(c)) * size_t(taps) + size_t(t)];
   }
 }
 
 void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call) {
   const Conv2d& p = conv.params();
   const Map &x = call.x, &y = call.y;
-  const Shape want = conv2d_shape({x.n, x.view.channels, x.view.h, x.view.w},
-                                  {conv.out_channels(), conv.in_channels() / p.groups, p.kernel_h, p.kernel_w}, p);
-  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}), "conv2d: y is [{},{},{},{}], expected {}",
-               y.n, y.view.channels, y.view.h, y.view.w, want);
-  MTYOLO_CHECK(x.view.halo >= std::max(p.pad_h, p.pad_w), "conv2d: a halo of {} cannot hold a padding of {}x{}",
-               x.view.halo, p.pad_h, p.pad_w);
+  const Shape want =
+      conv2d_shape({x.n, x.view.channels, x.view.h, x.view.w},
+                   {conv.out_channels(), conv.in_channels() / p.groups, p.kernel_h, p.kernel_w}, p);
+  MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}),
+               "conv2d: y is [{},{},{},{}], expected {}", y.n, y.view.channels, y.view.h, y.view.w, want);
+  MTYOLO_CHECK(x.view.halo >= std::max(p.pad_h, p.pad_w),
+               "conv2d: a halo of {} cannot hold a padding of {}x{}", x.view.halo, p.pad_h, p.pad_w);
   const int panels = int(conv.panels_.size());
   const int panel_blocks = conv.table_->panel / kBlock;
   const Split split = split_rows(conv, x, y, panels, ctx.pool().size());
