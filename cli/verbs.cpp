@@ -8,12 +8,14 @@
 namespace mtyolo::cli {
 
 std::unique_ptr<Verb> make_bench();
+std::unique_ptr<Verb> make_export();
 std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
       {"bench", "how long a model takes", make_bench},
+      {"export", "a network as a file for other engines", make_export},
       {"infer", "detections of images", make_infer},
       {"info", "the machine and this build", make_info},
   };
