@@ -7,6 +7,7 @@
 
 namespace mtyolo::cli {
 
+std::unique_ptr<Verb> make_bench();
 std::unique_ptr<Verb> make_export();
 std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
@@ -15,6 +16,7 @@ const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
       {"infer", "detections of images", make_infer},
       {"export", "a network as a file for other engines", make_export},
+      {"bench", "how long a model takes", make_bench},
       {"info", "the machine and this build", make_info},
   };
   return table;

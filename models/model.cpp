@@ -65,44 +65,6 @@ size_t count_fitting(const Graph& graph, const StateDict& weights) {
   return fitting;
 }
 
-// Without a branch per element, so that it vectorises.
-template <class T, class Bits>
-bool any_exponent_full(const Tensor& t, Bits mask) {
-  const Tensor flat = t.contiguous();
-  const Bits* bits = static_cast<const Bits*>(static_cast<const void*>(flat.data<T>()));
-  bool any = false;
-  for (int64_t i = 0; i < flat.numel(); ++i) any |= (bits[i] & mask) == mask;
-  return any;
-}
-
-bool has_non_finite(const Tensor& t) {
-  switch (t.dtype()) {
-    case DType::kF32:
-      return any_exponent_full<float, uint32_t>(t, 0x7f800000u);
-    case DType::kF16:
-      return any_exponent_full<Half, uint16_t>(t, 0x7c00u);
-    case DType::kBF16:
-      return any_exponent_full<BFloat16, uint16_t>(t, 0x7f80u);
-    case DType::kF64:
-      return any_exponent_full<double, uint64_t>(t, 0x7ff0000000000000u);
-    default:
-      return false;
-  }
-}
-
-// reliability.md P10: loads, but says so.
-void warn_of_non_finite(const StateDict& weights, const std::string& source) {
-  constexpr size_t kShown = 5;
-  std::vector<std::string> names;
-  for (const auto& [name, tensor] : weights.entries())
-    if (has_non_finite(tensor)) names.push_back(name);
-  if (names.empty()) return;
-  const size_t count = names.size();
-  if (count > kShown) names.resize(kShown);
-  log::warning("{}: {} tensors hold numbers that are not finite: {}{}", source, count, fmt::join(names, ", "),
-               count > kShown ? ", ..." : "");
-}
-
 // Every tensor of the graph, in its order, from a source that must fit.
 void take_weights(Model& model, const StateDict& source) {
   model.transfer.total = int64_t(model.graph.params.size());
@@ -164,7 +126,6 @@ Model build_model(const Checkpoint& checkpoint, const StateDict& source, const s
   model.graph = build_graph(model.cfg, options);
   take_weights(model, source);
   check_implicit_terms(model);
-  warn_of_non_finite(model.weights, model.source);
   return model;
 }
 

@@ -1,136 +1,180 @@
 #include "ops/fuse.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 namespace mtyolo::ops {
 namespace {
-
-// Parameters in double while several foldings are added up.
-struct Folded {
-  Tensor weight, bias;  // f64, contiguous
-};
 
 void check_length(const char* what, const Tensor& t, int64_t want) {
   MTYOLO_CHECK(t.defined() && is_floating(t.dtype()) && t.numel() == want,
                "fuse: {} is {}, expected {} numbers", what, t, want);
 }
 
-// A contiguous f64 copy of a weight [O,C/G,kh,kw].
-Tensor weight_f64(const char* what, const Tensor& weight) {
-  MTYOLO_CHECK(weight.defined() && is_floating(weight.dtype()) && weight.rank() == 4,
-               "fuse: {} is {}, expected a convolution weight [O,C/groups,kh,kw]", what, weight);
-  Tensor copy = Tensor::empty(weight.shape(), DType::kF64);
-  copy.copy_from(weight);
-  return copy;
+// Numbers of a vector in f64; zeros for an undefined one.
+std::vector<double> vector_f64(const char* what, const Tensor& t, int64_t count) {
+  std::vector<double> values(size_t(count), 0.0);
+  if (!t.defined()) return values;
+  check_length(what, t, count);
+  const Tensor wide = t.to(DType::kF64);
+  std::copy_n(wide.data<double>(), count, values.begin());
+  return values;
 }
 
-Tensor bias_f64(const Tensor& bias, int64_t outputs) {
-  Tensor copy = Tensor::zeros({outputs}, DType::kF64);
-  if (!bias.defined()) return copy;
-  check_length("bias", bias, outputs);
-  copy.copy_from(bias.reshape({outputs}));
-  return copy;
-}
-
-void scale_output(Folded& f, int64_t o, double factor) {
-  const int64_t taps = f.weight.numel() / f.weight.size(0);
-  double* row = f.weight.data<double>() + o * taps;
-  for (int64_t i = 0; i < taps; ++i) row[i] *= factor;
-  f.bias.data<double>()[o] *= factor;
-}
-
-void apply_bn(Folded& f, const BatchNormStats& bn, double eps) {
-  const int64_t outputs = f.weight.size(0);
-  check_length("batch norm weight", bn.weight, outputs);
-  check_length("batch norm bias", bn.bias, outputs);
-  check_length("batch norm mean", bn.mean, outputs);
-  check_length("batch norm variance", bn.var, outputs);
-  const Tensor gamma = bn.weight.to(DType::kF64), beta = bn.bias.to(DType::kF64);
-  const Tensor mean = bn.mean.to(DType::kF64), var = bn.var.to(DType::kF64);
-  for (int64_t o = 0; o < outputs; ++o) {
-    const double r = gamma.data<double>()[o] / std::sqrt(var.data<double>()[o] + eps);
-    scale_output(f, o, r);
-    f.bias.data<double>()[o] += beta.data<double>()[o] - r * mean.data<double>()[o];
+#if defined(__x86_64__)
+// to[i] = float(double(from[i]) * factor), eight at a time; returns how many were done.
+__attribute__((target("avx2,f16c"))) int64_t scale_halves_avx2(const Half* from, int64_t count, double factor,
+                                                               float* to) {
+  const __m256d f = _mm256_set1_pd(factor);
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const __m256 x = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(x));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+    _mm_storeu_ps(to + i, _mm256_cvtpd_ps(_mm256_mul_pd(low, f)));
+    _mm_storeu_ps(to + i + 4, _mm256_cvtpd_ps(_mm256_mul_pd(high, f)));
   }
+  return i;
+}
+#endif
+
+int64_t scale_halves(const Half* from, int64_t count, double factor, float* to) {
+#if defined(__x86_64__)
+  static const bool has_f16c = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+  if (has_f16c) return scale_halves_avx2(from, count, factor, to);
+#endif
+  static_cast<void>(from), static_cast<void>(count), static_cast<void>(factor), static_cast<void>(to);
+  return 0;
 }
 
-// Adds a folded branch; a 1x1 kernel goes to the centre of the sum's kernel.
-void add_branch(Folded& sum, const Folded& branch) {
-  const int64_t row_shift = (sum.weight.size(2) - branch.weight.size(2)) / 2;
-  const int64_t column_shift = (sum.weight.size(3) - branch.weight.size(3)) / 2;
-  const Shape& s = branch.weight.shape();
-  double* to = sum.weight.data<double>();
-  for (int64_t o = 0; o < s[0]; ++o) {
-    for (int64_t c = 0; c < s[1]; ++c)
-      for (int64_t u = 0; u < s[2]; ++u)
-        for (int64_t v = 0; v < s[3]; ++v) {
-          const int64_t row = (o * s[1] + c) * sum.weight.size(2) + u + row_shift;
-          to[row * sum.weight.size(3) + v + column_shift] += branch.weight.at({o, c, u, v});
-        }
-    sum.bias.data<double>()[o] += branch.bias.at({o});
+// A convolution weight [O,C/G,kh,kw] of any floating type, read one output channel at a time, so that no f64
+// copy of it is made.
+class WeightRows {
+ public:
+  WeightRows(const char* what, const Tensor& weight) {
+    MTYOLO_CHECK(weight.defined() && is_floating(weight.dtype()) && weight.rank() == 4,
+                 "fuse: {} is {}, expected a convolution weight [O,C/groups,kh,kw]", what, weight);
+    weight_ = weight.contiguous();
+    outputs_ = weight_.size(0);
+    taps_ = outputs_ > 0 ? weight_.numel() / outputs_ : 0;
   }
+  int64_t outputs() const { return outputs_; }
+  int64_t taps() const { return taps_; }  // numbers per output channel
+
+  // to[i] = factor * row[i]
+  template <class To>
+  void scaled(int64_t output, double factor, To* to) const {
+    dispatch_dtype(weight_.dtype(), [&](auto tag) {
+      using From = typename decltype(tag)::type;
+      const From* from = weight_.data<From>() + output * taps_;
+      int64_t done = 0;
+      if constexpr (std::is_same_v<From, Half> && std::is_same_v<To, float>)
+        done = scale_halves(from, taps_, factor, to);
+      for (int64_t i = done; i < taps_; ++i) to[i] = To(to_double(from[i]) * factor);
+    });
+  }
+
+ private:
+  Tensor weight_;
+  int64_t outputs_ = 0, taps_ = 0;
+};
+
+// What a batch norm does to the output of a convolution: factor * x + shift, per channel.
+struct Affine {
+  std::vector<double> factor, shift;
+};
+
+Affine affine_of(const BatchNormStats& bn, int64_t outputs, double eps) {
+  Affine a{vector_f64("batch norm weight", bn.weight, outputs),
+           vector_f64("batch norm bias", bn.bias, outputs)};
+  const std::vector<double> mean = vector_f64("batch norm mean", bn.mean, outputs);
+  const std::vector<double> var = vector_f64("batch norm variance", bn.var, outputs);
+  for (size_t o = 0; o < a.factor.size(); ++o) {
+    a.factor[o] /= std::sqrt(var[o] + eps);
+    a.shift[o] -= a.factor[o] * mean[o];
+  }
+  return a;
 }
 
-ConvWeights rounded(const Folded& f) { return {f.weight.to(DType::kF32), f.bias.to(DType::kF32)}; }
-
-// The 1x1 kernel that copies its input.
-Tensor identity_kernel(int64_t channels, int64_t per_group) {
-  Tensor kernel = Tensor::zeros({channels, per_group, 1, 1}, DType::kF64);
-  for (int64_t o = 0; o < channels; ++o) kernel.data<double>()[o * per_group + o % per_group] = 1;
-  return kernel;
+Tensor tensor_f32(const std::vector<double>& values) {
+  Tensor t = Tensor::empty({int64_t(values.size())});
+  for (size_t i = 0; i < values.size(); ++i) t.data<float>()[i] = float(values[i]);
+  return t;
 }
 
 }  // namespace
 
 ConvWeights fuse_conv_bn(const ConvWeights& conv, const BatchNormStats& bn, double eps) {
-  Folded f{weight_f64("weight", conv.weight), bias_f64(conv.bias, conv.weight.size(0))};
-  apply_bn(f, bn, eps);
-  return rounded(f);
+  const WeightRows rows("weight", conv.weight);
+  std::vector<double> bias = vector_f64("bias", conv.bias, rows.outputs());
+  const Affine a = affine_of(bn, rows.outputs(), eps);
+  Tensor weight = Tensor::empty(conv.weight.shape());
+  for (int64_t o = 0; o < rows.outputs(); ++o) {
+    rows.scaled(o, a.factor[size_t(o)], weight.data<float>() + o * rows.taps());
+    bias[size_t(o)] = bias[size_t(o)] * a.factor[size_t(o)] + a.shift[size_t(o)];
+  }
+  return {weight, tensor_f32(bias)};
 }
 
 ConvWeights fuse_repconv(const RepConvWeights& rep, double eps, int groups) {
-  Folded sum{weight_f64("3x3 weight", rep.dense), bias_f64({}, rep.dense.size(0))};
-  Folded one{weight_f64("1x1 weight", rep.one), bias_f64({}, rep.one.size(0))};
+  const WeightRows dense("3x3 weight", rep.dense), one("1x1 weight", rep.one);
   const Shape& s = rep.dense.shape();
   MTYOLO_CHECK(s[2] == 3 && s[3] == 3 && rep.one.shape() == Shape({s[0], s[1], 1, 1}),
                "fuse: RepConv with weights {} and {}, expected [O,C,3,3] and [O,C,1,1]", s, rep.one.shape());
-  apply_bn(sum, rep.dense_bn, eps);
-  apply_bn(one, rep.one_bn, eps);
-  add_branch(sum, one);
-  if (rep.identity) {
-    MTYOLO_CHECK(groups >= 1 && s[0] == s[1] * groups,
-                 "fuse: RepConv with an identity branch has weight {} in {} groups, expected as many outputs "
-                 "as inputs",
-                 s, groups);
-    Folded identity{identity_kernel(s[0], s[1]), bias_f64({}, s[0])};
-    apply_bn(identity, *rep.identity, eps);
-    add_branch(sum, identity);
+  MTYOLO_CHECK(
+      !rep.identity || (groups >= 1 && s[0] == s[1] * groups),
+      "fuse: RepConv with an identity branch has weight {} in {} groups, expected as many outputs as inputs",
+      s, groups);
+  const Affine dense_bn = affine_of(rep.dense_bn, s[0], eps), one_bn = affine_of(rep.one_bn, s[0], eps);
+  const Affine identity_bn = rep.identity ? affine_of(*rep.identity, s[0], eps) : Affine{};
+  constexpr int64_t kCentre = 4;  // of nine taps
+  std::vector<double> row, small, bias;
+  row.resize(size_t(dense.taps()));
+  small.resize(size_t(one.taps()));
+  bias.resize(size_t(s[0]));
+  Tensor weight = Tensor::empty(s);
+  for (int64_t o = 0; o < s[0]; ++o) {
+    const auto i = size_t(o);
+    dense.scaled(o, dense_bn.factor[i], row.data());
+    one.scaled(o, one_bn.factor[i], small.data());
+    bias[i] = dense_bn.shift[i] + one_bn.shift[i];
+    for (int64_t c = 0; c < s[1]; ++c) row[size_t(c * 9 + kCentre)] += small[size_t(c)];
+    if (rep.identity) {
+      row[size_t(o % s[1] * 9 + kCentre)] += identity_bn.factor[i];
+      bias[i] += identity_bn.shift[i];
+    }
+    std::copy(row.begin(), row.end(), weight.data<float>() + o * dense.taps());
   }
-  return rounded(sum);
+  return {weight, tensor_f32(bias)};
 }
 
 ConvWeights fuse_implicit(const ConvWeights& conv, const Tensor& add, const Tensor& mul, int groups) {
-  Folded f{weight_f64("weight", conv.weight), bias_f64(conv.bias, conv.weight.size(0))};
+  const WeightRows rows("weight", conv.weight);
   const Shape& s = conv.weight.shape();
   MTYOLO_CHECK(groups >= 1 && s[0] % groups == 0, "fuse: {} output channels do not split into {} groups",
                s[0], groups);
-  if (add.defined()) {
-    check_length("implicit addend", add, s[1] * groups);
-    const Tensor term = add.to(DType::kF64);
-    const int64_t taps = s[2] * s[3];
-    const double* w = f.weight.data<double>();
-    for (int64_t o = 0; o < s[0]; ++o) {
-      const double* a = term.data<double>() + o / (s[0] / groups) * s[1];
-      for (int64_t c = 0; c < s[1]; ++c)
-        for (int64_t t = 0; t < taps; ++t) f.bias.data<double>()[o] += w[(o * s[1] + c) * taps + t] * a[c];
-    }
+  std::vector<double> bias = vector_f64("bias", conv.bias, s[0]);
+  const std::vector<double> term = vector_f64("implicit addend", add, s[1] * groups);
+  const std::vector<double> factor =
+      mul.defined() ? vector_f64("implicit factor", mul, s[0]) : std::vector<double>(size_t(s[0]), 1.0);
+  const int64_t window = s[2] * s[3];
+  std::vector<double> row;
+  row.resize(size_t(rows.taps()));
+  Tensor weight = Tensor::empty(s);
+  for (int64_t o = 0; o < s[0]; ++o) {
+    rows.scaled(o, 1.0, row.data());
+    const double* a = term.data() + o / (s[0] / groups) * s[1];
+    if (add.defined())
+      for (int64_t i = 0; i < rows.taps(); ++i) bias[size_t(o)] += row[size_t(i)] * a[i / window];
+    bias[size_t(o)] *= factor[size_t(o)];
+    rows.scaled(o, factor[size_t(o)], weight.data<float>() + o * rows.taps());
   }
-  if (mul.defined()) {
-    check_length("implicit factor", mul, s[0]);
-    const Tensor factor = mul.to(DType::kF64);
-    for (int64_t o = 0; o < s[0]; ++o) scale_output(f, o, factor.data<double>()[o]);
-  }
-  return rounded(f);
+  return {weight, tensor_f32(bias)};
 }
 
 }  // namespace mtyolo::ops

@@ -82,6 +82,11 @@ Detector::Compiled& Detector::compiled_for(const Shape& shape) {
   return compiled_.front();
 }
 
+const Plan& Detector::plan_for(const Tensor& images) {
+  MTYOLO_CHECK(network_ != nullptr, "there is no plan: --impl forces another convolution");
+  return *compiled_for(images.shape()).plan;
+}
+
 const std::vector<HeadOutput>& Detector::forward(const Tensor& images) {
   const profile::Scope scope("forward");
   if (eager_) {
@@ -91,7 +96,7 @@ const std::vector<HeadOutput>& Detector::forward(const Tensor& images) {
     return eager_->outputs;
   }
   Compiled& c = compiled_for(images.shape());
-  c.plan->run(ctx_, images, c.state);
+  c.plan->run(ctx_, images, c.state, step_timer_);
   return c.state.outputs();
 }
 

@@ -37,6 +37,11 @@ class Detector {
   // Predictions per head of the original, the mirrored 0.83 and the 0.67 image, joined along the rows.
   std::vector<Tensor> forward_augmented(const Tensor& images);
 
+  // The plan of these images' shape. Throws Error while another convolution than the plan's own is forced.
+  const Plan& plan_for(const Tensor& images);
+  // Every forward tells it how long each step of its plan took; an empty one ends that.
+  void on_step(Plan::StepTimer timer) { step_timer_ = std::move(timer); }
+
  private:
   struct Eager {
     Graph graph;
@@ -54,6 +59,7 @@ class Detector {
   Context& ctx_;
   std::shared_ptr<const Network> network_;  // null when eager_ is set
   std::unique_ptr<Eager> eager_;
+  Plan::StepTimer step_timer_;
   std::list<Compiled> compiled_;  // most recently used first
 };
 

@@ -29,6 +29,7 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     network->convs_.at(id).conv =
         std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params, table);
   });
+  host_allocator()->release_cached();  // folded weights on their way to the packed ones
   network->merge_epilogues();
   return network;
 }

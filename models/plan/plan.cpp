@@ -1,6 +1,7 @@
 #include "models/plan/plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/profile.h"
 #include "models/plan/plan_compiler.h"
@@ -204,7 +205,11 @@ void Plan::add_step(const GraphNode& node, const std::string& detail, Run run) {
   static constexpr const char* kNames[] = {"input",       "conv2d",         "batch_norm",   "activation",
                                            "max_pool2d",  "upsample",       "concat",       "add",
                                            "scale_shift", "space_to_depth", "detect_decode"};
-  step_infos_.push_back({kNames[node.attrs.index()], node.scope, detail});
+  double flops = 0;
+  if (const auto* conv = std::get_if<ops::Conv2d>(&node.attrs))
+    flops = 2.0 * double(shapes_[size_t(node.id)].numel()) * double(conv->kernel_h * conv->kernel_w) *
+            double(shapes_[size_t(node.inputs[0])][1] / conv->groups);
+  step_infos_.push_back({kNames[node.attrs.index()], node.scope, detail, flops});
   runs_.push_back(std::move(run));
 }
 
@@ -224,13 +229,19 @@ Plan::State Plan::make_state(Context& ctx) const {
   return state;
 }
 
-void Plan::run(Context& ctx, const Tensor& images, State& state) const {
+void Plan::run(Context& ctx, const Tensor& images, State& state, const StepTimer& timer) const {
   const Shape want{n_, shapes_[0][1], h_, w_};
   MTYOLO_CHECK(images.shape() == want, "plan: images are {}, expected {}", images, want);
   state.images_ = &images;
   for (size_t i = 0; i < runs_.size(); ++i) {
     const profile::Scope scope(step_infos_[i].op, step_infos_[i].scope);
+    if (!timer) {
+      runs_[i](ctx, state);
+      continue;
+    }
+    const auto begin = std::chrono::steady_clock::now();
     runs_[i](ctx, state);
+    timer(i, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
   }
   state.images_ = nullptr;
 }

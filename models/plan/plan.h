@@ -41,7 +41,9 @@ class Plan {
   State make_state(Context& ctx) const;
 
   // images [N,3,H,W]: f32 in 0..1, or u8 which is divided by 255; any strides.
-  void run(Context& ctx, const Tensor& images, State& state) const;
+  // `timer` is told how long each step took.
+  using StepTimer = std::function<void(size_t step, double milliseconds)>;
+  void run(Context& ctx, const Tensor& images, State& state, const StepTimer& timer = {}) const;
 
   size_t arena_bytes() const { return size_t(arena_floats_) * sizeof(float); }
   size_t sum_of_maps_bytes() const { return sum_of_maps_bytes_; }  // without sharing; for comparison
@@ -49,6 +51,7 @@ class Plan {
   int copied_concat_inputs() const { return copied_concat_inputs_; }
   struct StepInfo {
     std::string op, scope, detail;
+    double flops = 0;  // 2 per multiply-add of a convolution
   };
   const std::vector<StepInfo>& steps() const { return step_infos_; }
 

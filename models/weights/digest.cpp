@@ -14,7 +14,7 @@ bool any_with_exponent(const void* data, int64_t n, Bits exponent) {
   constexpr int64_t kBlock = 4096;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     Bits found = 0;
-    for (int64_t i = begin; i < std::min(n, begin + kBlock); ++i)
+    for (int64_t i = begin, end = std::min(n, begin + kBlock); i < end; ++i)
       found |= Bits((bits[i] & exponent) == exponent);
     if (found != 0) return true;
   }

@@ -72,18 +72,27 @@ void PackedConv::pack_panel(int index, const Tensor& weight) {
   const int width = table_->panel;
   const int taps = params_.kernel_h * params_.kernel_w;
   const int group_in = in_channels_ / params_.groups, group_out = out_channels_ / params_.groups;
-  const float* w = weight.data<float>();
+  const int first = index * width, last = std::min(first + width, out_channels_);
+  // One input block of all outputs, [output][lane][tap]; what belongs to another group stays zero. Rows of
+  // the weight lie a power of two apart: read in place, they would evict each other from the first-level
+  // cache.
+  std::vector<float> block_rows(size_t(width) * kBlock * taps, 0.0f);
   float* to = weights_.data<float>() + panel.offset;
   for (int block = panel.block_begin; block < panel.block_end; ++block) {
-    const int lanes = std::min(kBlock, in_channels_ - block * kBlock);
-    // Written in order; the reads of one block (width x lanes x taps floats) stay in the first-level cache.
+    const int lane_begin = block * kBlock, lane_end = std::min(lane_begin + kBlock, in_channels_);
+    if (params_.groups > 1) std::fill(block_rows.begin(), block_rows.end(), 0.0f);
+    for (int out = first; out < last; ++out) {
+      const int group_begin = out / group_out * group_in;
+      const int begin = std::max(lane_begin, group_begin), end = std::min(lane_end, group_begin + group_in);
+      if (begin >= end) continue;
+      std::copy_n(weight.data<float>() + (int64_t(out) * group_in + begin - group_begin) * taps,
+                  (end - begin) * taps,
+                  block_rows.data() + (int64_t(out - first) * kBlock + begin - lane_begin) * taps);
+    }
     for (int t = 0; t < taps; ++t)
-      for (int c = 0; c < lanes; ++c)
-        for (int o = 0; o < width; ++o) {
-          const int out = index * width + o, in = block * kBlock + c;
-          const bool used = out < out_channels_ && in / group_in == out / group_out;
-          *to++ = used ? w[(int64_t(out) * group_in + in % group_in) * taps + t] : 0.0f;
-        }
+      for (int c = 0; c < lane_end - lane_begin; ++c)
+        for (int o = 0; o < width; ++o)
+          *to++ = block_rows[(size_t(o) * kBlock + size_t(c)) * size_t(taps) + size_t(t)];
   }
 }
 

@@ -26,22 +26,23 @@ ScratchFolder::~ScratchFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-CommandResult run_mtyolo(const std::vector<std::string>& words) {
+CommandResult run_mtyolo(const std::vector<std::string>& words, const std::string& input) {
   std::vector<std::string> command{MTYOLO_BINARY};
   command.insert(command.end(), words.begin(), words.end());
-  return run_program(std::move(command));
+  return run_program(std::move(command), input);
 }
 
-CommandResult run_program(std::vector<std::string> command) {
+CommandResult run_program(std::vector<std::string> command, const std::string& input) {
   constexpr size_t kMaxOutput = size_t{64} << 20;
   const ScratchFolder scratch;
-  const std::string out = scratch.file("out"), err = scratch.file("err");
+  const std::string in = scratch.file("in"), out = scratch.file("out"), err = scratch.file("err");
+  write_file_atomically(in, input);
   std::vector<char*> arguments;
   for (std::string& word : command) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t files;
   ::posix_spawn_file_actions_init(&files);
-  ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_addopen(&files, 0, in.c_str(), O_RDONLY, 0);
   ::posix_spawn_file_actions_addopen(&files, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
   ::posix_spawn_file_actions_addopen(&files, 2, err.c_str(), O_WRONLY | O_CREAT, 0600);
   pid_t process = 0;

@@ -11,10 +11,10 @@ struct CommandResult {
   std::string out, err;
 };
 
-// `mtyolo WORDS...` with nothing on stdin.
-CommandResult run_mtyolo(const std::vector<std::string>& words);
+// `mtyolo WORDS...` with `input` on stdin.
+CommandResult run_mtyolo(const std::vector<std::string>& words, const std::string& input = {});
 // Any program, its path as the first word; without a slash it is looked up.
-CommandResult run_program(std::vector<std::string> command);
+CommandResult run_program(std::vector<std::string> command, const std::string& input = {});
 
 // A folder that is removed with everything in it.
 class ScratchFolder {

@@ -1,0 +1,284 @@
+// mtyolo bench: how long one forward pass takes, from process start to the steady state (conventions.md
+// section 2).
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+
+#include "cli/build_info.h"
+#include "cli/machine.h"
+#include "cli/output.h"
+#include "cli/process_stats.h"
+#include "cli/signals.h"
+#include "cli/verbs.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/random.h"
+#include "core/text.h"
+#include "models/model.h"
+#include "models/plan/detector.h"
+
+namespace mtyolo::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Subjects of the finished command; this version has the first.
+const std::vector<std::string> kSubjects{"model", "kernels", "train", "multitask", "data", "serve"};
+
+constexpr size_t kMaxReportBytes = size_t(64) << 20;
+
+[[noreturn]] void fail_usage(std::string message, std::string suggestion) {
+  throw Error({ExitCode::kUsage, "usage", std::move(message), {}, {}, std::move(suggestion)});
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+// One step of the plan, over the runs that were recorded.
+struct Layer {
+  std::string op, scope, detail;
+  double ms = 0, gflops = 0;
+};
+
+class Bench : public Verb {
+ public:
+  void register_options(Options& o) override {
+    o.positionals(
+        {"model WEIGHTS|CFG", "what to time: a model from a checkpoint, or from a cfg with random weights"},
+        words_);
+    o.text("weights", weights_, "the same as WEIGHTS|CFG");
+    o.text("cfg", cfg_, "model description, when the weights bring none");
+    o.image_size("img-size", size_, "sides of the network input");
+    o.integer("batch-size", batch_, 1, 256, "images per run");
+    o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
+    o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
+    o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");
+    o.toggle("stdio", stdio_, "answer lines: run K, quit (for a referee that times several engines)");
+    o.text("out", out_, "write the result to this JSON file");
+    o.text("against", against_, "compare with this JSON file; exit 1 if slower than --fail-over allows");
+    o.real("fail-over", fail_over_, 0, 1000, "accepted slowdown against it, 0.10 = 10 %");
+  }
+
+  ExitCode run(const CommonOptions& common) override {
+    read_words();
+    if (stdio_ && (!out_.empty() || !against_.empty()))
+      fail_usage("--stdio answers lines and writes no result", "leave --out and --against out");
+    Context ctx = make_context(common);
+    load(ctx, common);
+    forward();
+    start_s_ = seconds_since_process_start();
+    if (stdio_) return answer_lines();
+
+    for (int i = 0; i < warmup_ && !interrupted(); ++i) forward();
+    measure();
+    if (common.verbose) measure_layers();
+    if (wall_ms_.empty()) return ExitCode::kDone;  // interrupted
+    return report(common, ctx.pool().size());
+  }
+
+ private:
+  void read_words() {
+    const std::string& subject = words_[0];
+    if (subject != kSubjects[0]) {
+      if (std::find(kSubjects.begin(), kSubjects.end(), subject) != kSubjects.end())
+        fail_usage(fmt::format("bench {} is not part of this version", subject),
+                   "it has: mtyolo bench model WEIGHTS");
+      fail_usage(fmt::format("bench: unknown subject {}{}", mtyolo::quoted(subject),
+                             did_you_mean(subject, kSubjects)),
+                 "write mtyolo bench model WEIGHTS");
+    }
+    if (words_.size() > 2) fail_usage(fmt::format("bench: unexpected {}", mtyolo::quoted(words_[2])), "");
+    if (words_.size() == 2) {
+      if (!weights_.empty()) fail_usage("bench model: the weights are given twice", "give them once");
+      weights_ = words_[1];
+    }
+    if (weights_.empty())
+      fail_usage("bench model: WEIGHTS or CFG is missing", "write mtyolo bench model yolov7.pt");
+  }
+
+  bool is_cfg() const {
+    const auto& shipped = models::shipped_cfg_names();
+    return weights_.ends_with(".yaml") || weights_.ends_with(".yml") ||
+           std::find(shipped.begin(), shipped.end(), weights_) != shipped.end();
+  }
+
+  void load(Context& ctx, const CommonOptions& common) {
+    {
+      const models::Model model =
+          is_cfg() ? models::model_from_cfg(models::cfg_by_name(weights_), uint64_t(common.seed))
+                   : models::load_model(weights_, cfg_);
+      detector_ =
+          std::make_unique<models::Detector>(ctx, model.graph, model.weights, make_impls(common));
+    }
+    const int stride = detector_->graph().max_stride;
+    if (size_ % stride != 0) {
+      size_ = (size_ + stride - 1) / stride * stride;
+      log::warning("--img-size is not a multiple of {}: {} is used", stride, size_);
+    }
+    const Shape input = models::infer_shapes(detector_->graph(), batch_, size_, size_)[0];
+    images_ = Tensor::empty(input);
+    RandomStream random(uint64_t(common.seed), 0, 0);
+    for (int64_t i = 0; i < images_.numel(); ++i) images_.data<float>()[i] = float(random.uniform());
+  }
+
+  void forward() { detector_->forward(images_); }
+
+  double timed_forward() {
+    const auto begin = Clock::now();
+    forward();
+    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+  }
+
+  // The referee's line protocol (conventions.md section 2).
+  ExitCode answer_lines() {
+    constexpr int64_t kMostRuns = 1'000'000;
+    print_json({{"ready", true}});
+    std::string line;
+    while (!interrupted() && std::getline(std::cin, line)) {
+      const std::string_view text = trim(line);
+      if (text.empty()) continue;
+      if (text == "quit") break;
+      const auto count = text.starts_with("run ") ? parse_int(trim(text.substr(4))) : std::nullopt;
+      if (!count || *count < 1 || *count > kMostRuns)
+        fail_usage(fmt::format("--stdio: the line is {}", mtyolo::quoted(text)),
+                   "expected 'run K' or 'quit'");
+      std::vector<double> ms;
+      for (int64_t i = 0; i < *count && !interrupted(); ++i) ms.push_back(timed_forward());
+      print_json({{"ms", ms}});
+    }
+    print_json({{"rss_mib", peak_memory_mib()}});
+    return ExitCode::kDone;
+  }
+
+  void measure() {
+    const auto begin = Clock::now();
+    const double cpu_begin = process_cpu_seconds();
+    const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
+    while ((int(wall_ms_.size()) < reps_ || elapsed() < min_time_) && !interrupted())
+      wall_ms_.push_back(timed_forward());
+    cpu_ms_ = (process_cpu_seconds() - cpu_begin) * 1e3 / double(std::max<size_t>(wall_ms_.size(), 1));
+  }
+
+  // Median time of every step over a few runs of their own, so that the clock between the steps costs the
+  // total nothing.
+  void measure_layers() {
+    constexpr int kRuns = 9;
+    const models::Plan& plan = detector_->plan_for(images_);
+    std::vector<std::vector<double>> ms(plan.steps().size());
+    detector_->on_step([&](size_t step, double milliseconds) { ms[step].push_back(milliseconds); });
+    for (int i = 0; i < kRuns && !interrupted(); ++i) forward();
+    detector_->on_step({});
+    for (size_t i = 0; i < ms.size(); ++i) {
+      const models::Plan::StepInfo& info = plan.steps()[i];
+      const double time = ms[i].empty() ? 0 : median(ms[i]);
+      layers_.push_back({info.op, info.scope, info.detail, time, time > 0 ? info.flops / time * 1e-6 : 0});
+    }
+  }
+
+  Json result() const {
+    const auto [low, high] = std::minmax_element(wall_ms_.begin(), wall_ms_.end());
+    const double flops = models::conv_flops(detector_->graph(), batch_, size_, size_);
+    const std::string model = std::filesystem::path(weights_).stem().string();
+    const double time = median(wall_ms_);
+    Json entry{{"name", fmt::format("model/{}/{}/{}", model, size_, batch_)},
+               {"run_type", "iteration"},
+               {"iterations", wall_ms_.size()},
+               {"real_time", time},
+               {"cpu_time", cpu_ms_},
+               {"time_unit", "ms"},
+               {"min_time", *low},
+               {"max_time", *high},
+               {"gflops", flops / time * 1e-6}};
+    for (const Layer& l : layers_)
+      entry["layers"].push_back(
+          {{"op", l.op}, {"scope", l.scope}, {"shape", l.detail}, {"ms", l.ms}, {"gflops", l.gflops}});
+    return entry;
+  }
+
+  Json document(int threads, Json entry) const {
+    const MachineInfo machine = inspect_machine();
+    Json d = json_document("bench");
+    d["context"] = {{"date", utc_now()},
+                    {"executable", fmt::format("mtyolo {}", kVersion)},
+                    {"num_cpus", machine.cores_usable},
+                    {"cpu_model", machine.cpu_model},
+                    {"library_build_type", kBuildType},
+                    {"compiler", kCompiler},
+                    {"threads", threads}};
+    d["benchmarks"] = Json::array({std::move(entry)});
+    d["start_s"] = start_s_;
+    d["rss_mib"] = peak_memory_mib();
+    return d;
+  }
+
+  // Median time of the same benchmark in --against.
+  double time_before(const std::string& name) const {
+    const std::string text = read_file(against_, kMaxReportBytes);
+    const Json old = Json::parse(text, nullptr, false);
+    if (old.is_object() && old.contains("benchmarks") && old["benchmarks"].is_array())
+      for (const Json& b : old["benchmarks"])
+        if (b.is_object() && b.contains("name") && b["name"] == name && b.contains("real_time") &&
+            b["real_time"].is_number() && b["real_time"].get<double>() > 0)
+          return b["real_time"].get<double>();
+    throw Error({ExitCode::kData,
+                 "bench_report",
+                 fmt::format("has no time of {}", name),
+                 against_,
+                 {},
+                 "expected a file that bench --out wrote for the same model and size"});
+  }
+
+  ExitCode report(const CommonOptions& common, int threads) {
+    Json entry = result();
+    double ratio = 0;
+    if (!against_.empty())
+      entry["ratio_to"] = ratio = entry["real_time"].get<double>() / time_before(entry["name"]);
+    const Json d = document(threads, entry);
+    if (!out_.empty())
+      write_file_atomically(out_, d.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+    if (common.json) print_json(d);
+    else print_text(d, threads);
+    if (ratio <= 1 + fail_over_) return ExitCode::kDone;
+    log::warning("{:.2f} times the time of {}, accepted is {:.2f}", ratio, against_, 1 + fail_over_);
+    return ExitCode::kRuntime;
+  }
+
+  void print_text(const Json& d, int threads) const {
+    const Json& b = d["benchmarks"][0];
+    std::string text;
+    for (const Layer& l : layers_)
+      text += fmt::format("{:>9.3f} ms {:>7.1f} GFLOP/s  {:14} {:28} {}\n", l.ms, l.gflops, l.op, l.scope,
+                          l.detail);
+    text += fmt::format("{} on {} thread{}: median {:.1f} ms ({:.1f} to {:.1f} in {} runs), {:.1f} GFLOP/s\n",
+                        b["name"].get<std::string>(), threads, threads == 1 ? "" : "s",
+                        b["real_time"].get<double>(), b["min_time"].get<double>(),
+                        b["max_time"].get<double>(), wall_ms_.size(), b["gflops"].get<double>());
+    if (b.contains("ratio_to"))
+      text += fmt::format("{:.3f} of the time in {}\n", b["ratio_to"].get<double>(), against_);
+    text += fmt::format("first result {:.2f} s after process start, peak memory {:.0f} MiB\n", start_s_,
+                        d["rss_mib"].get<double>());
+    print(text);
+  }
+
+  std::vector<std::string> words_;
+  std::string weights_, cfg_, out_, against_;
+  int size_ = 640, batch_ = 1, reps_ = 30, warmup_ = 5;
+  double min_time_ = 0.5, fail_over_ = 0.10;
+  bool stdio_ = false;
+
+  std::unique_ptr<models::Detector> detector_;
+  Tensor images_;
+  double start_s_ = 0, cpu_ms_ = 0;
+  std::vector<double> wall_ms_;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> make_bench() { return std::make_unique<Bench>(); }
+
+}  // namespace mtyolo::cli
