@@ -7,13 +7,17 @@
 
 namespace mtyolo::cli {
 
+std::unique_ptr<Verb> make_import();
 std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
+std::unique_ptr<Verb> make_reparam();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
       {"infer", "detections of images", make_infer},
-      {"info", "the machine and this build", make_info},
+      {"import", "foreign weights as our own file; one head into several", make_import},
+      {"info", "a weight file, a cfg, a run; this machine and build", make_info},
+      {"reparam", "the deploy form of a network", make_reparam},
   };
   return table;
 }
