@@ -1,9 +1,14 @@
-// mtyolo info: what this machine and this build are.
+// mtyolo info: a weight file, a cfg or a run; without one, what this machine and this build are.
 #include "cli/build_info.h"
 #include "cli/machine.h"
+#include "cli/model_facts.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/yaml.h"
+#include "core/zip.h"
+#include "data/image.h"
+#include "models/cfg.h"
+#include "models/weights/limits.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -15,6 +20,28 @@ const std::vector<std::pair<std::string, uint64_t>>& reader_limits() {
       {"yaml_depth", kMaxYamlDepth},
       {"yaml_aliases", kMaxYamlAliases},
       {"yaml_nodes", kMaxYamlNodes},
+      {"zip_entries", kZipMaxEntries},
+      {"zip_name_bytes", kZipMaxName},
+      {"zip_inflate_base_bytes", kZipInflateBase},
+      {"zip_inflate_factor", kZipInflateFactor},
+      {"pickle_bytes", models::kMaxPickleBytes},
+      {"pickle_ops", models::kMaxPickleOps},
+      {"pickle_stack", models::kMaxPickleStack},
+      {"pickle_marks", models::kMaxPickleMarks},
+      {"pickle_depth", models::kMaxPickleDepth},
+      {"pickle_memo", models::kMaxPickleMemo},
+      {"pickle_nodes", models::kMaxPickleNodes},
+      {"pickle_symbol_bytes", models::kMaxSymbolBytes},
+      {"pickle_memory_base_bytes", models::kPickleMemoryBase},
+      {"pickle_memory_factor", models::kPickleMemoryFactor},
+      {"tensor_bytes_base", models::kTensorBytesBase},
+      {"tensor_bytes_factor", models::kTensorBytesFactor},
+      {"cfg_rows", models::kMaxCfgRows},
+      {"cfg_classes", models::kMaxClasses},
+      {"image_side", uint64_t(data::kMaxImageSide)},
+      {"image_pixels", uint64_t(data::kMaxImagePixels)},
+      {"image_file_bytes", data::kMaxImageFileBytes},
+      {"jpeg_scans", uint64_t(data::kMaxJpegScans)},
   };
   return limits;
 }
@@ -69,9 +96,34 @@ std::string machine_text(const MachineInfo& m) {
 
 class Info : public Verb {
  public:
-  void register_options(Options&) override {}
+  void register_options(Options& o) override {
+    o.positional({"SUBJECT",
+                  "weight file, cfg (name or file) or run folder; none: this machine",
+                  false,
+                  {"weights", "model"}},
+                 request_.subject);
+    o.text("cfg", request_.cfg, "model description, when the weights bring none");
+    o.toggle("layers", request_.layers, "every row with its parameters and output");
+    o.toggle("tensors", request_.tensors, "every tensor: name dtype shape sum abs_sum sha256");
+    o.toggle("memory", request_.memory, "what inference on one image takes");
+    o.toggle("flops", request_.flops, "work of one image");
+    o.toggle("impls", request_.impls, "what runs each convolution, and why others do not");
+    o.image_size("img-size", request_.img_size, "side of the input that shapes and work are for");
+  }
 
   ExitCode run(const CommonOptions& common) override {
+    if (request_.subject.empty()) return show_machine(common);
+    const InfoSubject subject = read_subject(request_, common);
+    if (common.json) print_json(info_document(subject, request_, common));
+    else print(info_text(subject, request_, common));
+    return ExitCode::kDone;
+  }
+
+ private:
+  ExitCode show_machine(const CommonOptions& common) const {
+    if (request_.layers || request_.tensors || request_.memory || request_.flops || request_.impls)
+      fail(ExitCode::kUsage, "usage",
+           "info: --layers, --tensors, --memory, --flops and --impls need a file or a cfg");
     const MachineInfo m = inspect_machine();
     if (common.json) {
       Json d = machine_document(m);
@@ -87,6 +139,8 @@ class Info : public Verb {
     print(text);
     return ExitCode::kDone;
   }
+
+  InfoRequest request_;
 };
 
 }  // namespace

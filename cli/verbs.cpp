@@ -9,15 +9,19 @@ namespace mtyolo::cli {
 
 std::unique_ptr<Verb> make_bench();
 std::unique_ptr<Verb> make_export();
+std::unique_ptr<Verb> make_import();
 std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
+std::unique_ptr<Verb> make_reparam();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
       {"infer", "detections of images", make_infer},
+      {"import", "foreign weights as our own file; one head into several", make_import},
+      {"reparam", "the deploy form of a network", make_reparam},
       {"export", "a network as a file for other engines", make_export},
+      {"info", "a weight file, a cfg, a run; this machine and build", make_info},
       {"bench", "how long a model takes", make_bench},
-      {"info", "the machine and this build", make_info},
   };
   return table;
 }
