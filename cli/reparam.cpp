@@ -59,7 +59,7 @@ class Reparam : public Verb {
     const std::vector<Tensor> unfused = run_unfused(ctx, make_impls(common), model, image);
     write_verified(out_, checkpoint_from_model(deploy), [&](const std::string& path) {
       const models::Model written = models::load_model(path);
-      models::Detector detector(ctx, written.graph, written.weights);
+      models::Detector detector(ctx, written.graph, written.weights, ops::Impls());
       std::vector<Tensor> fused;
       for (const models::HeadOutput& head : detector.forward(image)) fused.push_back(head.predictions);
       difference_ = models::compare_predictions(unfused, fused);
