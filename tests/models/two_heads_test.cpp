@@ -171,7 +171,8 @@ TEST_CASE("two heads: under multi-label suppression the union is the single head
   const Tensor x = random_images(3, 64, 64, 8);
   for (const Groups& groups : {halves(17, 1), scattered(17)}) {
     const Model split = split_heads(single, groups);
-    Detector one(ctx, single.graph, single.weights), several(ctx, split.graph, split.weights);
+    Detector one(ctx, single.graph, single.weights, ops::Impls()),
+        several(ctx, split.graph, split.weights, ops::Impls());
     DetectParams p;
     p.nms.multi_label = true;
     p.nms.conf_thres = 1e-7f;
@@ -193,7 +194,8 @@ TEST_CASE("two heads: under single-label suppression a box may be kept once per 
   const Model single = random_model(small_cfg("Detect", 17), 9);
   const Model split = split_heads(single, halves(17, 8));
   const Tensor x = random_images(1, 64, 64, 9);
-  Detector one(ctx, single.graph, single.weights), two(ctx, split.graph, split.weights);
+  Detector one(ctx, single.graph, single.weights, ops::Impls()),
+      two(ctx, split.graph, split.weights, ops::Impls());
   DetectParams p;
   p.nms.conf_thres = 1e-7f;
   p.nms.iou_thres = 1;
