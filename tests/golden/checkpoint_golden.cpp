@@ -39,12 +39,12 @@ void check_state_dict(const std::string& what, const StateDict& got, const json&
     const json& e = expected[i];
     const auto& [tensor_name, tensor] = got.entries()[i];
     const std::string at = fmt::format("{} {}", what, tensor_name);
-    expect(tensor_name == e.at("name"), "{}: tensor {} is {}, expected {}", what, i, tensor_name,
-           e.at("name").get<std::string>());
+    expect(tensor_name == e.at("name").get<std::string>(), "{}: tensor {} is {}, expected {}", what, i,
+           tensor_name, e.at("name").get<std::string>());
     const Shape shape{std::span<const int64_t>(e.at("shape").get<std::vector<int64_t>>())};
     expect(tensor.shape() == shape, "{}: shape {}, expected {}", at, tensor.shape(), shape);
-    expect(name(tensor.dtype()) == e.at("dtype"), "{}: type {}, expected {}", at, tensor.dtype(),
-           e.at("dtype").get<std::string>());
+    expect(name(tensor.dtype()) == e.at("dtype").get<std::string>(), "{}: type {}, expected {}", at,
+           tensor.dtype(), e.at("dtype").get<std::string>());
     const models::TensorDigest d = models::digest_of(tensor_name, tensor);
     expect(same(d.sum, number(e.at("sum")), sum), "{}: sum {}, expected {}", at, d.sum, number(e.at("sum")));
     expect(same(d.abs_sum, number(e.at("abs_sum")), abs_sum), "{}: abs_sum {}, expected {}", at, d.abs_sum,
@@ -78,7 +78,7 @@ void check_layers(const Checkpoint& c, const json& expected) {
     const models::LayerRecord& layer = c.layers[i];
     const std::vector<int> from = e.at("from").is_array() ? e.at("from").get<std::vector<int>>()
                                                           : std::vector<int>{e.at("from").get<int>()};
-    expect(layer.index == e.at("i") && layer.from == from && layer.type == e.at("type") &&
+    expect(layer.index == e.at("i") && layer.from == from && layer.type == e.at("type").get<std::string>() &&
                layer.parameters == e.at("params"),
            "layer {}: index {} type {} parameters {}, expected {}", i, layer.index, layer.type,
            layer.parameters, e.dump());
@@ -86,7 +86,8 @@ void check_layers(const Checkpoint& c, const json& expected) {
 }
 
 void check_model(const Checkpoint& c, const json& m) {
-  expect(c.head_type == m.at("head"), "head {}, expected {}", c.head_type, m.at("head").get<std::string>());
+  expect(c.head_type == m.at("head").get<std::string>(), "head {}, expected {}", c.head_type,
+         m.at("head").get<std::string>());
   expect(c.names == m.at("names").get<std::vector<std::string>>(), "the class names differ");
   expect(c.names.size() == m.at("nc"), "{} classes, expected {}", c.names.size(), m.at("nc").get<int>());
   expect(c.strides == m.at("stride").get<std::vector<float>>(), "the strides differ");
