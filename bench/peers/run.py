@@ -106,6 +106,16 @@ def convert_for_ncnn(path):
     package = pathlib.Path(importlib.util.find_spec("pnnx").origin).parent     # its bin/pnnx would import torch
     subprocess.run([str(package / "pnnx"), "model.onnx", f"inputshape={shape}", "fp16=0"],
                    cwd=folder, check=True, stdout=sys.stderr)
+    name_interp(folder / "model.ncnn.param")
+
+
+def name_interp(param):
+    """pnnx keeps ONNX's Resize by a name ncnn does not have: nearest neighbours, twice the size in every network here."""
+    lines = []
+    for line in param.read_text().splitlines():
+        words = line.split()
+        lines.append(" ".join(["Interp"] + words[1:] + ["0=1", "1=2.0", "2=2.0"]) if words[0] == "Resize" else line)
+    param.write_text("\n".join(lines) + "\n")
 
 
 def load_ncnn(path, threads):
