@@ -14,10 +14,12 @@ from process start to the first result, and the peak of memory.
 
 On first use a virtual environment is made in build/peers-venv with the packages of the engines asked for; --no-install
 takes what the calling Python has. An engine that cannot be had is left out by name. Results: Markdown on stdout, and
-bench/results/<date>-peers.json with machine and command.
+bench/results/<date>-<model>.json with machine and command; --page docs/perf.md also puts the table between the markers
+<!-- peers MODEL --> and <!-- end --> of that page.
 """
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import pathlib
@@ -101,8 +103,19 @@ def convert_for_ncnn(path):
     folder.mkdir(parents=True, exist_ok=True)
     copy.write_bytes(original)
     shape = "[" + ",".join(map(str, input_of(path)[1])) + "]"
-    subprocess.run([str(pathlib.Path(sys.executable).parent / "pnnx"), "model.onnx", f"inputshape={shape}", "fp16=0"],
+    package = pathlib.Path(importlib.util.find_spec("pnnx").origin).parent     # its bin/pnnx would import torch
+    subprocess.run([str(package / "pnnx"), "model.onnx", f"inputshape={shape}", "fp16=0"],
                    cwd=folder, check=True, stdout=sys.stderr)
+    name_interp(folder / "model.ncnn.param")
+
+
+def name_interp(param):
+    """pnnx keeps ONNX's Resize by a name ncnn does not have: nearest neighbours, twice the size in every network here."""
+    lines = []
+    for line in param.read_text().splitlines():
+        words = line.split()
+        lines.append(" ".join(["Interp"] + words[1:] + ["0=1", "1=2.0", "2=2.0"]) if words[0] == "Resize" else line)
+    param.write_text("\n".join(lines) + "\n")
 
 
 def load_ncnn(path, threads):
@@ -270,6 +283,21 @@ def table(threads, results):
     return "\n".join(lines)
 
 
+def heading(args):
+    m = machine()
+    return f"{args.onnx.stem}, batch 1, f32; {m['cpu']}, {m['cores']} cores"
+
+
+def write_page(page, model, text):
+    """Replaces what stands between the markers of the model; adds them at the end of a page that has none."""
+    begin, end = f"<!-- peers {model} -->\n", "<!-- end -->"
+    old = page.read_text() if page.exists() else ""
+    if begin not in old:
+        old += f"\n{begin}{end}\n"
+    before, rest = old.split(begin, 1)
+    page.write_text(before + begin + text + "\n" + end + rest.split(end, 1)[1])
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onnx", type=lambda p: pathlib.Path(p).resolve(), required=True, help="fixed input shape")
@@ -281,7 +309,8 @@ def parse_arguments():
     parser.add_argument("--per-round", type=int, default=3)
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--no-install", action="store_true", help="use the packages of this Python")
-    parser.add_argument("--out", type=pathlib.Path, help="JSON file; default bench/results/<date>-peers.json")
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file; default bench/results/<date>-<model>.json")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file to put the table into")
     parser.add_argument("--convert", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=LOADERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -307,19 +336,22 @@ def main():
     python = prepare_python(args.engines, not args.no_install)
     if "ncnn" in args.engines:      # converting is no part of a start either
         subprocess.run([python, __file__, "--convert", "--onnx", str(args.onnx)], stdout=sys.stderr)
-    runs = []
-    print(f"{args.onnx.name}; {machine()['cpu']}, {machine()['cores']} cores")
+    runs, tables = [], []
+    print(heading(args))
     for threads in map(int, args.threads.split(",")):
         results = run_threads(args, python, threads)
-        print(table(threads, results), flush=True)
+        tables.append(table(threads, results))
+        print(tables[-1], flush=True)
         runs.append({"threads": threads, "results": results})
     now = datetime.datetime.now(datetime.timezone.utc)
-    out = args.out or ROOT / "bench" / "results" / f"{now:%Y-%m-%d}-peers.json"
+    out = args.out or ROOT / "bench" / "results" / f"{now:%Y-%m-%d}-{args.onnx.stem}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     command = ["bench/peers/run.py"] + [os.path.basename(w) if os.path.isabs(w) else w for w in sys.argv[1:]]
     out.write_text(json.dumps({"schema_version": 1, "kind": "bench_peers", "date": f"{now:%Y-%m-%dT%H:%M:%SZ}",
                                "machine": machine(), "command": " ".join(map(shlex.quote, command)),
                                "model": args.onnx.name, "runs": runs}, indent=1) + "\n")
+    if args.page:
+        write_page(args.page, args.onnx.stem, f"{heading(args)}; {now:%Y-%m-%d}\n" + "\n".join(tables))
     print(f"\nwritten: {out}", file=sys.stderr)
     return 0 if all(r["results"] for r in runs) else 1
 
