@@ -74,6 +74,9 @@ TEST_CASE("import: a data file with other classes is a usage error that names bo
   CHECK(r.err.find("'cow'") != std::string::npos);
   CHECK(r.err.find("the data file has no 'c3'") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(scratch.file("two.pt")));
+  CHECK(run_mtyolo({"import", scratch.file("a.pt"), "--heads", scratch.file("missing.yaml"), "--out",
+                    scratch.file("two.pt")})
+            .exit_code == 3);
 }
 
 TEST_CASE("import: what does not fit is listed with both shapes; --strict refuses it and writes nothing") {
