@@ -197,7 +197,13 @@ DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCf
 }
 
 DataCfg read_data_cfg(const std::string& path, DataCfgUse use) {
-  return parse_data_cfg(read_yaml(path), path, use);
+  try {
+    return parse_data_cfg(read_yaml(path), path, use);
+  } catch (const Error& e) {
+    ErrorInfo info = e.info();
+    if (info.exit == ExitCode::kRuntime) info.exit = ExitCode::kData;  // the file is not there, or no file
+    throw Error(info);
+  }
 }
 
 }  // namespace mtyolo::data

@@ -167,7 +167,15 @@ Cfg cfg_from_document(const Document& document, const std::string& source) {
   return cfg_in_form(document, source, CfgForm::kTraining);
 }
 
-Cfg cfg_from_file(const std::string& path) { return cfg_from_document(read_yaml(path), path); }
+Cfg cfg_from_file(const std::string& path) {
+  try {
+    return cfg_from_document(read_yaml(path), path);
+  } catch (const Error& e) {
+    ErrorInfo info = e.info();
+    if (info.exit == ExitCode::kRuntime) info.exit = ExitCode::kUsage;  // the file is not there, or no file
+    throw Error(info);
+  }
+}
 
 const std::vector<std::string>& shipped_cfg_names() {
   static const std::vector<std::string> kNames = [] {

@@ -23,7 +23,7 @@ Fit compare(const Graph& graph, const StateDict& weights) {
     const bool counter = param.kind == ParamInfo::Kind::kBnCount;  // missing in files of old PyTorch versions
     const bool match = t == nullptr ? counter : t->shape() == param.shape || (counter && t->numel() == 1);
     used.insert(param.name);
-    fit.matched += match;
+    fit.matched += match && t != nullptr;
     if (!match && fit.difference.empty())
       fit.difference = t == nullptr
                            ? fmt::format("{} is missing", param.name)
@@ -92,6 +92,14 @@ Cfg guess_cfg(const StateDict& weights) {
       best = fit;
     }
   }
+  if (!found && best.matched == 0)
+    throw Error({ExitCode::kModel,
+                 "no_cfg",
+                 fmt::format("none of the {} tensors ({}, ...) has the name and shape of a YOLOv7's",
+                             weights.size(), quoted(weights.entries().at(0).first)),
+                 {},
+                 {},
+                 "this is another kind of model, or needs its cfg (--cfg)"});
   if (!found)
     throw Error(
         {ExitCode::kModel,

@@ -48,11 +48,18 @@ Model partly(const Checkpoint& checkpoint, const std::string& cfg_name, uint64_t
   Model model = model_from_cfg(cfg, seed, options);
   model.source = checkpoint.file;
   model.transfer = transfer_weights(model.graph, source, model.weights);
-  if (model.transfer.transferred == 0)
-    refuse_part(
-        checkpoint,
-        fmt::format("none of its {} tensors fits the cfg {}", source.size(), mtyolo::quoted(cfg.source)),
-        "give the cfg these weights were trained with (--cfg)");
+  // Batch counters and anchors fit many networks; they are no reason to call it one.
+  const bool any =
+      std::any_of(model.graph.params.begin(), model.graph.params.end(), [&](const ParamInfo& param) {
+        const Tensor* found = source.find(param.name);
+        return param.kind == ParamInfo::Kind::kConvWeight && found != nullptr &&
+               found->shape() == param.shape;
+      });
+  if (!any)
+    refuse_part(checkpoint,
+                fmt::format("none of its convolutions ({} tensors in all) fits the cfg {}", source.size(),
+                            mtyolo::quoted(cfg.source)),
+                "give the cfg these weights were trained with (--cfg)");
   return model;
 }
 

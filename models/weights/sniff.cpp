@@ -44,7 +44,8 @@ Guess guess(std::string_view head) {
   if (head.starts_with("\x1f\x8b")) return {"is compressed with gzip", "unpack it first"};
   if (head.starts_with("\x80"))
     return {"is a pickle, but not one that PyTorch wrote (wrong magic number)", ""};
-  if (looks_like_onnx(head)) return {"is an ONNX model, not a checkpoint", "use 'mtyolo import'"};
+  if (looks_like_onnx(head))
+    return {"is an ONNX model, not a checkpoint", "give the .pt it was exported from"};
   const bool printable = std::all_of(head.begin(), head.end(), [](char c) {
     return uint8_t(c) >= 0x20 || c == '\n' || c == '\r' || c == '\t';
   });
