@@ -29,6 +29,13 @@ Error document_error(const Document& at, std::string message, std::string sugges
       {ExitCode::kUsage, "config", std::move(message), at.file, std::move(where), std::move(suggestion)});
 }
 
+Document::Document() = default;
+Document::~Document() = default;
+Document::Document(const Document&) = default;
+Document::Document(Document&&) noexcept = default;
+Document& Document::operator=(const Document&) = default;
+Document& Document::operator=(Document&&) noexcept = default;
+
 const Document* Document::find(const std::string& key) const {
   for (const auto& [name, value] : fields)
     if (name == key) return &value;

@@ -23,6 +23,14 @@ struct Document {
   int line = 0, column = 0;                              // 1-based; 0 = not from a text file
   std::string file;                                      // set on the root only
 
+  // Defined in document.cpp: clang++ needs the whole type before it makes them.
+  Document();
+  ~Document();
+  Document(const Document&);
+  Document(Document&&) noexcept;
+  Document& operator=(const Document&);
+  Document& operator=(Document&&) noexcept;
+
   bool is_null() const { return kind == Kind::kNull; }
   bool is_scalar() const { return kind == Kind::kScalar; }
   bool is_list() const { return kind == Kind::kList; }
