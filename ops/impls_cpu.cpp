@@ -1,4 +1,4 @@
-#include "ops/blocked/blocked.h"
+#include "ops/blocked/winograd.h"
 #include "ops/cpu/kernels.h"
 #include "ops/impls.h"
 
@@ -6,6 +6,7 @@ namespace mtyolo::ops {
 
 // Best first, reference last.
 void register_cpu_impls(Impls& impls) {
+  impls.add<Conv2dForward>("cpu.winograd", blocked::winograd_refuses_query, blocked::winograd_forward);
   impls.add<Conv2dForward>("cpu.igemm", blocked::igemm_refuses, blocked::igemm_forward);
   impls.add<Conv2dForward>("cpu.reference", any_input, conv2d_reference_cpu);
   impls.add<BatchNormForward>("cpu.reference", any_input, batch_norm_reference_cpu);

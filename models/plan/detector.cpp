@@ -61,7 +61,8 @@ Tensor as_float(const Tensor& images) {
 Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls)
     : ctx_(ctx) {
   const std::string forced = impls.forced(ops::Conv2dForward::kName);
-  if (forced.empty() || forced == "cpu.igemm") network_ = Network::build(ctx, graph, weights);
+  if (forced.empty() || forced == "cpu.winograd") network_ = Network::build(ctx, graph, weights);
+  else if (forced == "cpu.igemm") network_ = Network::build(ctx, graph, weights, false);
   else eager_ = std::make_unique<Eager>(Eager{graph, weights, impls, {}});
 }
 

@@ -18,8 +18,8 @@ struct DetectParams {
 
 class Detector {
  public:
-  // Packs the weights. With an implementation of conv2d forced that is not the plan's own (cpu.igemm), the
-  // graph runs un-fused, node by node, with that implementation instead.
+  // Packs the weights. --impl conv2d=cpu.igemm turns Winograd's form off; with an implementation forced that
+  // the plan does not have, the graph runs un-fused, node by node, with that one instead.
   Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls);
 
   const Graph& graph() const { return eager_ ? eager_->graph : network_->graph(); }

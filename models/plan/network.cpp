@@ -8,7 +8,7 @@
 namespace mtyolo::models {
 
 std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              const ops::blocked::KernelTable& table) {
+                                              bool allow_winograd) {
   const profile::Scope scope("pack weights");
   FoldedGraph folded = fold_graph(graph);
   auto network = std::make_shared<Network>();
@@ -26,8 +26,11 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     const int id = order[size_t(i)].second;
     const auto& params = std::get<ops::Conv2d>(network->graph_.nodes[size_t(id)].attrs);
     const ops::ConvWeights w = folded_weights(folded.recipes.at(id), params, weights);
-    network->convs_.at(id).conv =
-        std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params, table);
+    ConvStep& step = network->convs_.at(id);
+    const int in = int(w.weight.size(1)) * params.groups, out = int(w.weight.size(0));
+    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out) == nullptr)
+      step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias);
+    else step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params);
   });
   host_allocator()->release_cached();  // folded weights on their way to the packed ones
   network->merge_epilogues();
@@ -36,7 +39,8 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
 
 size_t Network::weight_bytes() const {
   size_t bytes = 0;
-  for (const auto& [id, step] : convs_) bytes += step.conv->size_bytes();
+  for (const auto& [id, step] : convs_)
+    bytes += step.winograd ? step.winograd->size_bytes() : step.direct->size_bytes();
   return bytes;
 }
 

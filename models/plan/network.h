@@ -8,23 +8,24 @@
 #include <optional>
 
 #include "models/plan/fold.h"
-#include "ops/blocked/blocked.h"
+#include "ops/blocked/winograd.h"
 
 namespace mtyolo::models {
 
 // A convolution with what follows it: y = activation(conv(x)) + residual.
 struct ConvStep {
-  std::shared_ptr<const ops::blocked::PackedConv> conv;
+  std::shared_ptr<const ops::blocked::PackedConv> direct;  // one of the two
+  std::shared_ptr<const ops::blocked::WinogradConv> winograd;
   ops::Activation activation;
   std::optional<int> residual;  // node id
 };
 
 class Network {
  public:
-  // Folds, drops the heads not wanted (empty = all), packs the weights on all threads.
-  static std::shared_ptr<const Network> build(
-      Context& ctx, const Graph& graph, const StateDict& weights,
-      const ops::blocked::KernelTable& table = ops::blocked::kernels());
+  // Folds and packs the weights on all threads. Convolutions that Winograd's form suits take it, unless told
+  // not to.
+  static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
+                                              bool allow_winograd = true);
 
   const Graph& graph() const { return graph_; }
   // The node whose value a node's value is stored as: a convolution and the nodes merged into it share the

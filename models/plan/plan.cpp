@@ -71,14 +71,15 @@ class Plan::Compiler {
     const ConvStep& step = net_.conv(node.id);
     MapIn x = use(node.inputs[0]), y = use(node.id), residual;
     if (step.residual) residual = use(*step.residual);
-    plan_.add_step(
-        node, detail(node.inputs[0]) + " -> " + detail(node.id),
-        [conv = step.conv, activation = step.activation, x, y, residual](Context& ctx, State& state) {
-          blocked::ConvCall call{x(state), y(state), {}, activation};
-          if (residual) call.residual = residual(state);
-          blocked::conv2d(ctx, *conv, call);
-          blocked::zero_halo(ctx, call.y);
-        });
+    plan_.add_step(node, detail(node.inputs[0]) + " -> " + detail(node.id),
+                   [direct = step.direct, winograd = step.winograd, activation = step.activation, x, y,
+                    residual](Context& ctx, State& state) {
+                     blocked::ConvCall call{x(state), y(state), {}, activation};
+                     if (residual) call.residual = residual(state);
+                     if (winograd) blocked::conv2d(ctx, *winograd, call);
+                     else blocked::conv2d(ctx, *direct, call);
+                     blocked::zero_halo(ctx, call.y);
+                   });
   }
 
   void emit(const GraphNode& node, const ops::Activation& p) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -93,6 +94,9 @@ void space_to_depth(Context& ctx, const Map& x, const Map& y);
 void pack(Context& ctx, const Tensor& nchw, const Map& map);
 void unpack(Context& ctx, const Map& map, Tensor& nchw);
 
+// Packs x into a map with a halo, calls `run`, unpacks into y.
+void run_on_maps(Context& ctx, const Tensor& x, int halo, Tensor& y,
+                 const std::function<void(const ConvCall&)>& run);
 // conv2d on plain f32 tensors: packs, runs, unpacks. The implementation "cpu.igemm" of ops/conv2d.h.
 const char* igemm_refuses(const Conv2dForward::Query& query);
 void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p,

@@ -21,14 +21,19 @@ const char* igemm_refuses(const Conv2dForward::Query& q) {
   return q.x.dtype() == DType::kF32 && q.weight.dtype() == DType::kF32 ? nullptr : "needs f32";
 }
 
-void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p,
-                   Tensor& y) {
-  const int halo = std::max(p.pad_h, p.pad_w);
+void run_on_maps(Context& ctx, const Tensor& x, int halo, Tensor& y,
+                 const std::function<void(const ConvCall&)>& run) {
   const Tensor x_memory = map_memory(ctx, x.shape(), halo), y_memory = map_memory(ctx, y.shape(), 0);
   const ConvCall call{map_over(x_memory, x.shape(), halo), map_over(y_memory, y.shape(), 0), {}, {}};
   pack(ctx, x, call.x);
-  conv2d(ctx, PackedConv(ctx, weight, bias, p), call);
+  run(call);
   unpack(ctx, call.y, y);
+}
+
+void igemm_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& p,
+                   Tensor& y) {
+  run_on_maps(ctx, x, std::max(p.pad_h, p.pad_w), y,
+              [&](const ConvCall& call) { conv2d(ctx, PackedConv(ctx, weight, bias, p), call); });
 }
 
 }  // namespace mtyolo::ops::blocked

@@ -40,6 +40,21 @@ struct ConvTask {
   float slope = 0;
 };
 
+// Some rows of 2x2 output tiles of one image by F(2x2, 3x3) (winograd_kernel.cpp).
+struct WinogradTask {
+  MapView x, y;
+  MapView residual;                        // data = nullptr for none
+  float* v = nullptr;                      // transformed input  [16][blocks of x][tiles][16]
+  float* m = nullptr;                      // products           [16][blocks of a panel][tiles][16]
+  int64_t v_position = 0, m_position = 0;  // floats between positions
+  int64_t tiles = 0;                       // (tile_row_end - tile_row_begin) * tile_columns
+  int32_t tile_row_begin = 0, tile_row_end = 0, tile_columns = 0;
+  const float* bias = nullptr;            // of the panel
+  int32_t out_block = 0, out_blocks = 0;  // as in ConvTask
+  Epilogue epilogue = Epilogue::kNone;
+  float slope = 0;
+};
+
 struct PoolTask {
   MapView x, y;
   int32_t k = 2, stride = 2, pad = 0;
@@ -61,6 +76,8 @@ struct KernelTable {
   int32_t panel;  // output channels of one weight panel: 16 or 32
   int32_t tile;   // output pixels of one register tile
   void (*conv)(const ConvTask&);
+  void (*winograd_input)(const WinogradTask&);   // x to v
+  void (*winograd_output)(const WinogradTask&);  // m to the blocks of one panel of y
   void (*max_pool)(const PoolTask&, int32_t block_begin, int32_t block_end);
   void (*upsample)(const MapView& x, const MapView& y, int32_t scale, int32_t block_begin, int32_t block_end);
   void (*add)(const MapView& a, const MapView& b, const MapView& y, int32_t block_begin, int32_t block_end);

@@ -5,6 +5,8 @@
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
 void conv(const ConvTask& task);
+void winograd_input(const WinogradTask& task);
+void winograd_output(const WinogradTask& task);
 
 namespace {
 
@@ -104,7 +106,16 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
 
 }  // namespace
 
-extern constinit const KernelTable kTable{
-    MTYOLO_TEXT(MTYOLO_ISA), kPanel, kTile, conv, max_pool, upsample, add, activate, decode};
+extern constinit const KernelTable kTable{MTYOLO_TEXT(MTYOLO_ISA),
+                                          kPanel,
+                                          kTile,
+                                          conv,
+                                          winograd_input,
+                                          winograd_output,
+                                          max_pool,
+                                          upsample,
+                                          add,
+                                          activate,
+                                          decode};
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/random.h"
-#include "ops/blocked/blocked.h"
+#include "ops/blocked/winograd.h"
 #include "ops/space_to_depth.h"
 
 using namespace mtyolo;
@@ -230,4 +230,60 @@ TEST_CASE("blocked conv2d refuses a halo smaller than its padding", "[blocked]")
   const OwnedMap in = packed(ctx, random_tensor({1, 16, 4, 4}, 1), 0), out = empty_map({1, 16, 4, 4});
   const blocked::PackedConv conv(ctx, random_tensor({16, 16, 3, 3}, 2), {}, Conv2d::square(3, 1, 1));
   CHECK_THROWS_WITH(blocked::conv2d(ctx, conv, {in.map, out.map, {}, {}}), Catch::Contains("halo of 0"));
+}
+
+namespace {
+
+Tensor winograd(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b) {
+  Tensor y = Tensor::empty({x.size(0), w.size(0), x.size(2), x.size(3)});
+  blocked::winograd_forward(ctx, x, w, b, Conv2d::square(3, 1, 1), y);
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("winograd conv2d equals the reference on odd and even sizes", "[blocked]") {
+  Context ctx(2);
+  const auto [n, c, o, h, w] =
+      GENERATE(std::tuple{1, 32, 32, 8, 8}, std::tuple{2, 48, 40, 7, 13}, std::tuple{1, 33, 65, 1, 1},
+               std::tuple{1, 64, 96, 2, 31}, std::tuple{1, 256, 32, 20, 20});
+  const Tensor x = random_tensor({n, c, h, w}, 1), weight = random_tensor({o, c, 3, 3}, 2),
+               b = random_tensor({o}, 3);
+  const Tensor want = reference_conv(ctx, x, weight, b, Conv2d::square(3, 1, 1));
+  // As for the direct form, sqrt(K) * 2^-24 * K / 4 with K = 9c, and four times that: the transforms add up
+  // to four numbers before and after each product.
+  const double k = 9.0 * c;
+  CHECK(max_difference(winograd(ctx, x, weight, b), want) < 4 * std::sqrt(k) * 0x1p-24 * k / 4);
+}
+
+TEST_CASE("winograd conv2d gives the same bits for any threads, batch, and place of a channel", "[blocked]") {
+  Context one(1), two(2);
+  const Tensor x = random_tensor({3, 48, 21, 18}, 1), w = random_tensor({80, 48, 3, 3}, 2);
+  const Tensor a = winograd(one, x, w, {});
+  CHECK(bit_equal(a, winograd(two, x, w, {})));
+  CHECK(bit_equal(a.slice(0, 2, 3), winograd(two, x.slice(0, 2, 3), w, {})));
+  const Tensor some = winograd(two, x, w.slice(0, 37, 75).contiguous(), {});
+  CHECK(bit_equal(some, a.slice(1, 37, 75)));
+}
+
+TEST_CASE("winograd conv2d applies bias, activation and residual as the direct form does", "[blocked]") {
+  Context ctx(2);
+  const Tensor x = random_tensor({1, 32, 5, 7}, 1), w = random_tensor({48, 32, 3, 3}, 2),
+               b = random_tensor({48}, 4);
+  const Tensor r = random_tensor({1, 48, 5, 7}, 3);
+  const OwnedMap in = packed(ctx, x, 2), residual = packed(ctx, r, 0);
+  const OwnedMap direct = empty_map({1, 48, 5, 7}, 1), fast = empty_map({1, 48, 5, 7}, 1);
+  const Activation silu{ActivationKind::kSilu};
+  blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, Conv2d::square(3, 1, 1)),
+                  {in.map, direct.map, residual.map, silu});
+  blocked::conv2d(ctx, blocked::WinogradConv(ctx, w, b), {in.map, fast.map, residual.map, silu});
+  CHECK(max_difference(unpacked(ctx, fast.map), unpacked(ctx, direct.map)) < 1e-4);
+}
+
+TEST_CASE("winograd conv2d says what it does not take", "[blocked]") {
+  CHECK(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 32, 32) == nullptr);
+  CHECK(std::string(blocked::winograd_refuses(Conv2d::square(3, 2, 1), 64, 64)).find("stride 1") !=
+        std::string::npos);
+  CHECK(std::string(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 3, 64)).find("32 channels") !=
+        std::string::npos);
 }

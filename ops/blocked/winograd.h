@@ -1,0 +1,41 @@
+// Convolution 3x3, stride 1, by Winograd's F(2x2, 3x3): 16 multiplications where the direct form needs 36.
+// Its rounding errors are a few times those of the direct form (tests/ops/blocked measures them); the order
+// of summation of an output depends on neither its channel's position, the number of channels, threads or
+// images.
+#pragma once
+
+#include "ops/blocked/blocked.h"
+
+namespace mtyolo::ops::blocked {
+
+// Why a convolution is not computed this way, or nullptr if it can be and pays.
+const char* winograd_refuses(const Conv2d& params, int in_channels, int out_channels);
+
+// Transformed weights U = G g G^T, [panel][position][input block][lane][16 or 32 output channels].
+class WinogradConv {
+ public:
+  // weight [O,C,3,3], bias [O] or undefined, any floating type.
+  WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, const KernelTable& table = kernels());
+  size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
+
+ private:
+  friend void conv2d(Context&, const WinogradConv&, const ConvCall&);
+  void pack_panel(int panel, const Tensor& weight);
+  void run_chunk(Context& ctx, const ConvCall& call, int image, int row_begin, int row_end) const;
+  int64_t position_floats() const { return int64_t(in_channels_) * table_->panel; }
+  int panels() const { return (out_channels_ + table_->panel - 1) / table_->panel; }
+
+  const KernelTable* table_;
+  int in_channels_, out_channels_;
+  Tensor weights_, bias_;
+};
+
+// y = activation(conv(x) + bias) + residual. x needs a halo of at least 1.
+void conv2d(Context& ctx, const WinogradConv& conv, const ConvCall& call);
+
+// "cpu.winograd" of ops/conv2d.h on plain f32 tensors.
+const char* winograd_refuses_query(const Conv2dForward::Query& query);
+void winograd_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      const Conv2d& p, Tensor& y);
+
+}  // namespace mtyolo::ops::blocked
