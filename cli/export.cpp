@@ -51,7 +51,7 @@ class Export : public Verb {
     options.integer("opset", opset_, models::kMinOnnxOpset, models::kMaxOnnxOpset, "ONNX operator set");
     options.toggle("verify", verify_, "run the file and compare it with the native forward pass");
     options.real("tolerance", tolerance_, 0, 1,
-                 "largest difference that passes: boxes relative, scores absolute");
+                 "largest difference that passes: scores, and boxes as fractions of the side");
     options.text("out", out_, "file to write; default: WEIGHTS with the ending of the format");
   }
 

@@ -5,34 +5,13 @@
 #include "cli/verbs.h"
 #include "cli/write_model.h"
 #include "core/log.h"
-#include "core/random.h"
 #include "models/plan/deploy.h"
 #include "models/plan/detector.h"
 #include "models/plan/eager.h"
-#include "ops/interpolate.h"
+#include "models/plan/probe_image.h"
 
 namespace mtyolo::cli {
 namespace {
-
-constexpr uint32_t kImageStream = 0x7265'7061;  // "repa": the draws of the test image
-
-// Colours with the statistics of pictures: octaves of random grids, joined linearly, whose contrast grows
-// with the patch (1/f). White noise is of no use here: networks of random weights amplify the rounding of f32
-// on it until the difference says nothing of the fold.
-Tensor random_image(Context& ctx, int channels, int size, int64_t seed) {
-  Tensor image = Tensor::full({1, channels, size, size}, 0.5), octave = Tensor::empty(image.shape());
-  RandomStream random(uint64_t(seed), kImageStream, 0);
-  double contrast = 0.5;  // of the coarsest octave; the sum stays in 0..1
-  for (int grid = 2; grid <= size; grid *= 2) {
-    contrast /= 2;
-    Tensor coarse = Tensor::empty({1, channels, grid, grid});
-    for (int64_t i = 0; i < coarse.numel(); ++i)
-      coarse.data<float>()[i] = float(random.uniform(-contrast, contrast));
-    ops::interpolate_bilinear_forward(ctx, coarse, octave);
-    for (int64_t i = 0; i < image.numel(); ++i) image.data<float>()[i] += octave.data<float>()[i];
-  }
-  return image;
-}
 
 class Reparam : public Verb {
  public:
@@ -55,7 +34,8 @@ class Reparam : public Verb {
       size_ = (size_ + stride - 1) / stride * stride;
       log::warning("--img-size is not a multiple of {}: {} is used", stride, size_);
     }
-    const Tensor image = random_image(ctx, model.cfg.channels, size_, common.seed);
+    const Tensor image =
+        models::probe_image(ctx, {1, model.cfg.channels, size_, size_}, uint64_t(common.seed));
     const std::vector<Tensor> unfused = run_unfused(ctx, make_impls(common), model, image);
     write_verified(out_, checkpoint_from_model(deploy), [&](const std::string& path) {
       const models::Model written = models::load_model(path);

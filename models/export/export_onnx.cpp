@@ -21,7 +21,6 @@ class OnnxEmitter {
       : folded_(folded),
         graph_(graph),
         weights_(weights),
-        options_(options),
         shapes_(infer_shapes(graph, options.batch, options.height, options.width)),
         writer_(options.opset),
         values_(graph.nodes.size()) {}
@@ -170,7 +169,6 @@ class OnnxEmitter {
   const FoldedGraph& folded_;
   const Graph& graph_;
   const StateDict& weights_;
-  const OnnxOptions& options_;
   std::vector<Shape> shapes_;
   OnnxWriter writer_;
   std::vector<std::string> values_;  // by node

@@ -53,10 +53,10 @@ struct OnnxVerification {
   std::string output;         // where it was found
 };
 
-// Runs the file and the compiled network on one image of uniform random numbers drawn from `seed` and returns
-// the largest difference: absolute for objectness and scores, relative to max(1, |native|) for boxes (pixels)
-// and raw logits. Throws Error{kVerify, "onnx_outputs"} when names or shapes of the file are not those of
-// `options`.
+// Runs the file and the compiled network on the probe image of `seed` (models/plan/probe_image.h) and returns
+// the largest difference: absolute for objectness and scores, boxes as fractions of the image's longer side,
+// raw logits relative to max(1, |native|). Throws Error{kVerify, "onnx_outputs"} when names or shapes of the
+// file are not those of `options`.
 OnnxVerification verify_onnx(Context& ctx, const std::string& path, const Graph& graph,
                              const StateDict& weights, const OnnxOptions& options, uint64_t seed = 0);
 

@@ -1,20 +1,13 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/random.h"
 #include "models/export/onnx_run.h"
 #include "models/plan/plan.h"
+#include "models/plan/probe_image.h"
 
 namespace mtyolo::models {
 namespace {
-
-Tensor random_images(const Shape& shape, uint64_t seed) {
-  Tensor images = Tensor::empty(shape);
-  RandomStream random(seed, 0, 0);
-  float* pixels = images.data<float>();
-  for (int64_t i = 0; i < images.numel(); ++i) pixels[i] = float(random.uniform());
-  return images;
-}
 
 // Rows of one head with the columns of all classes.
 void spread(const Head& head, const Tensor& predictions, Tensor rows) {
@@ -43,14 +36,14 @@ Tensor expected_output(const Graph& graph, const OnnxOutput& output, const std::
   return all;
 }
 
-double largest_difference(const Tensor& got, const Tensor& native, bool raw) {
+// `scale` of a raw logit is its size, of a box the image's side, of a score 1.
+double largest_difference(const Tensor& got, const Tensor& native, bool raw, double side) {
   const int64_t columns = native.size(native.rank() - 1);
   const float *a = got.data<float>(), *b = native.data<float>();
   double worst = 0;
   for (int64_t i = 0; i < native.numel(); ++i) {
-    const bool relative = raw || i % columns < 4;
-    const double difference =
-        std::abs(double(a[i]) - double(b[i])) / (relative ? std::max(1.0, std::abs(double(b[i]))) : 1.0);
+    const double scale = raw ? std::max(1.0, std::abs(double(b[i]))) : i % columns < 4 ? side : 1.0;
+    const double difference = std::abs(double(a[i]) - double(b[i])) / scale;
     if (!std::isfinite(difference)) return std::numeric_limits<double>::infinity();
     worst = std::max(worst, difference);
   }
@@ -78,7 +71,7 @@ OnnxVerification verify_onnx(Context& ctx, const std::string& path, const Graph&
   const std::vector<OnnxOutput> outputs = onnx_outputs(graph, options);
   const OnnxProgram program(read_onnx(path));
   check_interface(program.model(), outputs, path);
-  const Tensor images = random_images(program.model().inputs[0].shape, seed);
+  const Tensor images = probe_image(ctx, program.model().inputs[0].shape, seed);
   ops::Impls impls;
   ops::register_cpu_impls(impls);
   const std::vector<Tensor> got = program.run(ctx, impls, images);
@@ -89,10 +82,11 @@ OnnxVerification verify_onnx(Context& ctx, const std::string& path, const Graph&
   Plan::State state = plan.make_state(ctx);
   plan.run(ctx, images, state);
 
+  const auto side = double(std::max(options.height, options.width));
   OnnxVerification result;
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor native = expected_output(graph, outputs[i], state.outputs());
-    const double difference = largest_difference(got[i], native.contiguous(), raw);
+    const double difference = largest_difference(got[i], native.contiguous(), raw, side);
     if (i > 0 && difference <= result.max_difference) continue;
     result = {difference, outputs[i].name};
   }

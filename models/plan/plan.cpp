@@ -150,18 +150,19 @@ class Plan::Compiler {
   }
 
   void emit(const GraphNode& node, const ops::DetectDecode& p) {
-    const auto [head, level] = find_output(node.id);
+    const std::pair<int, int> place = find_output(node.id);
+    const int head = place.first, level = place.second;
     int64_t first_row = 0;
     for (int l = 0; l < level; ++l)
       first_row += plan_.shapes_[size_t(net_.graph().heads[size_t(head)].decode[size_t(l)])][1];
     const bool keep_raw = plan_.options_.keep_raw;
-    plan_.add_step(node, detail(node.inputs[0]),
-                   [p, head = head, level = level, first_row, keep_raw, x = use(node.inputs[0])](
-                       Context& ctx, State& state) {
-                     HeadOutput& out = state.outputs_[size_t(head)];
-                     blocked::detect_decode(ctx, x(state), p, out.predictions, first_row);
-                     if (keep_raw) blocked::unpack(ctx, x(state), out.raw[size_t(level)]);
-                   });
+    plan_.add_step(
+        node, detail(node.inputs[0]),
+        [p, head, level, first_row, keep_raw, x = use(node.inputs[0])](Context& ctx, State& state) {
+          HeadOutput& out = state.outputs_[size_t(head)];
+          blocked::detect_decode(ctx, x(state), p, out.predictions, first_row);
+          if (keep_raw) blocked::unpack(ctx, x(state), out.raw[size_t(level)]);
+        });
   }
 
   // Folding leaves neither in a graph built from YOLOv7's modules.
