@@ -63,7 +63,8 @@ TEST_CASE("info: memory and implementations of a network") {
   REQUIRE(d["impls"].size() == 58);
   CHECK(d["impls"][0]["convolution"] == "3x3 s2 3->32");
   CHECK(d["impls"][0]["unfused"] == "cpu.reference");
-  CHECK(d["impls"][0]["passed_over"] == "cpu.igemm: another one is forced");
+  CHECK(d["impls"][0]["passed_over"].get<std::string>().find("cpu.igemm: another one is forced") !=
+        std::string::npos);
   CHECK(d["impls"][0]["plan"].get<std::string>().starts_with("blocked."));
 }
 
