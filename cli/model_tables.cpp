@@ -2,7 +2,7 @@
 
 #include "models/plan/fold.h"
 #include "models/plan/plan.h"
-#include "ops/blocked/blocked.h"
+#include "ops/blocked/winograd.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -111,6 +111,14 @@ Json memory_json(const MemoryFacts& m) {
           {"peak_bytes", m.peak()}};
 }
 
+// What the plan runs a convolution with (models/plan/detector.h): "blocked.winograd.avx512".
+std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string& forced) {
+  const bool eager = !forced.empty() && forced != "cpu.winograd" && forced != "cpu.igemm";
+  if (eager) return "none";
+  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out) == nullptr;
+  return fmt::format("blocked.{}.{}", winograd ? "winograd" : "igemm", ops::blocked::kernels().isa);
+}
+
 std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const CommonOptions& common) {
   using Conv = ops::Conv2dForward;
   const ops::Impls impls = make_impls(common);
@@ -129,7 +137,7 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
     ImplFacts f{node.scope,
                 describe(*p, below.channels, node.channels),
                 fmt::format("{}", x.shape()),
-                fmt::format("blocked.{}", ops::blocked::kernels().isa),
+                plan_kernel(*p, below.channels, node.channels, forced),
                 impls.choose<Conv>(query).name,
                 {}};
     for (const auto& impl : impls.all<Conv>()) {
@@ -145,10 +153,10 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
 }
 
 std::string impls_text(const std::vector<ImplFacts>& impls) {
-  std::string text = fmt::format("{:32} {:18} {:18} {:16} {:14} {}\n", "node", "convolution", "input", "plan",
+  std::string text = fmt::format("{:32} {:18} {:18} {:24} {:14} {}\n", "node", "convolution", "input", "plan",
                                  "un-fused", "passed over");
   for (const ImplFacts& f : impls)
-    text += fmt::format("{:32} {:18} {:18} {:16} {:14} {}\n", f.node, f.what, f.input, f.plan, f.unfused,
+    text += fmt::format("{:32} {:18} {:18} {:24} {:14} {}\n", f.node, f.what, f.input, f.plan, f.unfused,
                         f.passed_over);
   return text;
 }

@@ -65,7 +65,10 @@ TEST_CASE("info: memory and implementations of a network") {
   CHECK(d["impls"][0]["unfused"] == "cpu.reference");
   CHECK(d["impls"][0]["passed_over"].get<std::string>().find("cpu.igemm: another one is forced") !=
         std::string::npos);
-  CHECK(d["impls"][0]["plan"].get<std::string>().starts_with("blocked."));
+  CHECK(d["impls"][0]["plan"] == "none");
+  const json free = json::parse(run_mtyolo({"info", "yolov7-tiny", "--impls", "--json"}).out);
+  CHECK(free["impls"][0]["plan"].get<std::string>().starts_with("blocked.igemm."));
+  CHECK(free["impls"][4]["plan"].get<std::string>().starts_with("blocked.winograd."));
 }
 
 TEST_CASE("info: a run folder stands for its best weights, else its last ones") {
