@@ -162,7 +162,8 @@ void check_loaded(const GoldenCase& g, const Checkpoint& c) {
   if (info.contains("best_fitness") && info.at("best_fitness").is_array())
     expect(c.best_fitness == info.at("best_fitness")[0], "best fitness {}", c.best_fitness);
   if (info.contains("training_results") && info.at("training_results").is_string())
-    expect(c.training_results == info.at("training_results").get<std::string>(), "the training results differ");
+    expect(c.training_results == info.at("training_results").get<std::string>(),
+           "the training results differ");
   if (info.contains("top_level_keys"))
     expect(c.top_level_keys == info.at("top_level_keys").get<std::vector<std::string>>(),
            "the top level keys differ");
