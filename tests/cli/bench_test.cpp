@@ -13,8 +13,8 @@ using nlohmann::json;
 namespace {
 
 // 16 channels at stride 8, one level: a run takes microseconds.
-std::string write_small_cfg(const ScratchFolder& folder) {
-  const std::string path = folder.file("small.yaml");
+std::string write_small_cfg(const TempFolder& folder) {
+  const std::string path = folder.path("small.yaml");
   write_file_atomically(
       path,
       "nc: 2\ndepth_multiple: 1.0\nwidth_multiple: 1.0\nanchors: [[10, 13, 16, 30]]\n"
@@ -33,7 +33,7 @@ CommandResult bench(const std::string& model, std::vector<std::string> more, con
 }  // namespace
 
 TEST_CASE("bench: the document has Google Benchmark's layout, the start and the memory", "[cli][bench]") {
-  const ScratchFolder folder;
+  const TempFolder folder;
   const std::string cfg = write_small_cfg(folder);
   const CommandResult r = bench(cfg, {"--reps", "4", "--warmup", "1", "--json", "--verbose", "--quiet"});
   CHECK(r.exit_code == 0);
@@ -64,7 +64,7 @@ TEST_CASE("bench: the document has Google Benchmark's layout, the start and the 
 }
 
 TEST_CASE("bench: --stdio answers the lines of a referee", "[cli][bench]") {
-  const ScratchFolder folder;
+  const TempFolder folder;
   const CommandResult r = bench(write_small_cfg(folder), {"--stdio"}, "run 3\n\n run 1 \nquit\nrun 5\n");
   CHECK(r.exit_code == 0);
   std::istringstream lines(r.out);
@@ -79,7 +79,7 @@ TEST_CASE("bench: --stdio answers the lines of a referee", "[cli][bench]") {
 }
 
 TEST_CASE("bench: --stdio ends with the input and refuses other lines", "[cli][bench]") {
-  const ScratchFolder folder;
+  const TempFolder folder;
   const std::string cfg = write_small_cfg(folder);
   const CommandResult end = bench(cfg, {"--stdio"}, "run 1");
   CHECK(end.exit_code == 0);
@@ -89,12 +89,12 @@ TEST_CASE("bench: --stdio ends with the input and refuses other lines", "[cli][b
     CHECK(bad.exit_code == 2);
     CHECK(bad.err.find("expected 'run K' or 'quit'") != std::string::npos);
   }
-  CHECK(bench(cfg, {"--stdio", "--out", folder.file("x.json")}).exit_code == 2);
+  CHECK(bench(cfg, {"--stdio", "--out", folder.path("x.json")}).exit_code == 2);
 }
 
 TEST_CASE("bench: --against compares with an earlier file and fails on a slowdown", "[cli][bench]") {
-  const ScratchFolder folder;
-  const std::string cfg = write_small_cfg(folder), file = folder.file("before.json");
+  const TempFolder folder;
+  const std::string cfg = write_small_cfg(folder), file = folder.path("before.json");
   CHECK(bench(cfg, {"--reps", "3", "--out", file}).exit_code == 0);
   json before = json::parse(read_file(file, size_t{1} << 20));
   const std::vector<std::string> again{"--reps", "3", "--json", "--against", file};

@@ -15,17 +15,6 @@ extern char** environ;
 
 namespace mtyolo::test {
 
-ScratchFolder::ScratchFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "mtyolo-test-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no scratch folder");
-  path_ = pattern;
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 CommandResult run_mtyolo(const std::vector<std::string>& words, const std::string& input) {
   std::vector<std::string> command{MTYOLO_BINARY};
   command.insert(command.end(), words.begin(), words.end());
@@ -34,8 +23,8 @@ CommandResult run_mtyolo(const std::vector<std::string>& words, const std::strin
 
 CommandResult run_program(std::vector<std::string> command, const std::string& input) {
   constexpr size_t kMaxOutput = size_t{64} << 20;
-  const ScratchFolder scratch;
-  const std::string in = scratch.file("in"), out = scratch.file("out"), err = scratch.file("err");
+  const TempFolder scratch;
+  const std::string in = scratch.path("in"), out = scratch.path("out"), err = scratch.path("err");
   write_file_atomically(in, input);
   std::vector<char*> arguments;
   for (std::string& word : command) arguments.push_back(word.data());

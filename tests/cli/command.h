@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temp_folder.h"
+
 namespace mtyolo::test {
 
 struct CommandResult {
@@ -15,19 +17,5 @@ struct CommandResult {
 CommandResult run_mtyolo(const std::vector<std::string>& words, const std::string& input = {});
 // Any program, its path as the first word; without a slash it is looked up.
 CommandResult run_program(std::vector<std::string> command, const std::string& input = {});
-
-// A folder that is removed with everything in it.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace mtyolo::test

@@ -93,12 +93,12 @@ TEST_CASE("command: flags without meaning get one note on stderr, none with --qu
 }
 
 TEST_CASE("command: --profile and --log-file write their files") {
-  const ScratchFolder scratch;
+  const TempFolder scratch;
   const CommandResult r = run_mtyolo(
-      {"info", "--quad", "--profile", scratch.file("trace.json"), "--log-file", scratch.file("log")});
+      {"info", "--quad", "--profile", scratch.path("trace.json"), "--log-file", scratch.path("log")});
   CHECK(r.exit_code == 0);
-  CHECK(json::parse(read_file(scratch.file("trace.json"), 1 << 20)).contains("traceEvents"));
-  CHECK(read_file(scratch.file("log"), 1 << 20).find("--quad has no effect here") != std::string::npos);
+  CHECK(json::parse(read_file(scratch.path("trace.json"), 1 << 20)).contains("traceEvents"));
+  CHECK(read_file(scratch.path("log"), 1 << 20).find("--quad has no effect here") != std::string::npos);
 }
 
 TEST_CASE("launcher: test with a data set asks whether val was meant, before anything is built") {

@@ -14,8 +14,8 @@ using nlohmann::json;
 
 namespace {
 
-std::string tiny_weights(const ScratchFolder& folder) {
-  const std::string path = folder.file("tiny.pt");
+std::string tiny_weights(const TempFolder& folder) {
+  const std::string path = folder.path("tiny.pt");
   models::write_pt(
       path, models::checkpoint_from_model(models::model_from_cfg(models::shipped_cfg("yolov7-tiny"), 5)));
   return path;
@@ -25,20 +25,20 @@ std::string tiny_weights(const ScratchFolder& folder) {
 
 TEST_CASE("export: writes beside the weights and ends with a verify line") {
   if (!models::onnx_is_available()) MTYOLO_SKIP("built without onnx and protobuf");
-  const ScratchFolder folder;
+  const TempFolder folder;
   const CommandResult r = run_mtyolo({"export", tiny_weights(folder), "--img-size", "64", "--batch", "2"});
   INFO(r.err);
   REQUIRE(r.exit_code == 0);
   CHECK_THAT(r.out,
              Catch::Contains("tiny.onnx: 23.") && Catch::Contains("images[2,3,64,64] -> output[2,252,85]\n"));
   CHECK_THAT(r.out, Catch::Contains("verify ") && Catch::Contains("max abs difference"));
-  CHECK(models::read_onnx(folder.file("tiny.onnx")).outputs[0].shape == Shape{2, 252, 85});
+  CHECK(models::read_onnx(folder.path("tiny.onnx")).outputs[0].shape == Shape{2, 252, 85});
 }
 
 TEST_CASE("export: --json gives one document with outputs and the difference") {
   if (!models::onnx_is_available()) MTYOLO_SKIP("built without onnx and protobuf");
-  const ScratchFolder folder;
-  const std::string out = folder.file("raw.onnx");
+  const TempFolder folder;
+  const std::string out = folder.path("raw.onnx");
   const CommandResult r = run_mtyolo({"export", tiny_weights(folder), "--json", "--decode", "raw",
                                       "--img-size", "32", "--opset", "13", "--out", out});
   INFO(r.err);
@@ -52,7 +52,7 @@ TEST_CASE("export: --json gives one document with outputs and the difference") {
 
 TEST_CASE("export: a difference above the tolerance is exit 5, and --no-verify skips the comparison") {
   if (!models::onnx_is_available()) MTYOLO_SKIP("built without onnx and protobuf");
-  const ScratchFolder folder;
+  const TempFolder folder;
   const std::string weights = tiny_weights(folder);
   const CommandResult bad = run_mtyolo({"export", weights, "--img-size", "32", "--tolerance", "0"});
   CHECK(bad.exit_code == 5);

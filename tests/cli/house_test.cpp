@@ -11,22 +11,22 @@ using namespace mtyolo;
 using namespace mtyolo::cli;
 
 TEST_CASE("run folder: exp, exp2, exp3, and the same again only with --exist-ok") {
-  const test::ScratchFolder scratch;
+  const test::TempFolder scratch;
   CommonOptions common;
-  common.project = scratch.file("runs/infer");
-  CHECK(make_run_folder(common) == scratch.file("runs/infer/exp"));
-  CHECK(make_run_folder(common) == scratch.file("runs/infer/exp2"));
-  CHECK(make_run_folder(common) == scratch.file("runs/infer/exp3"));
-  CHECK(std::filesystem::is_directory(scratch.file("runs/infer/exp3")));
+  common.project = scratch.path("runs/infer");
+  CHECK(make_run_folder(common) == scratch.path("runs/infer/exp"));
+  CHECK(make_run_folder(common) == scratch.path("runs/infer/exp2"));
+  CHECK(make_run_folder(common) == scratch.path("runs/infer/exp3"));
+  CHECK(std::filesystem::is_directory(scratch.path("runs/infer/exp3")));
   common.exist_ok = true;
-  CHECK(make_run_folder(common) == scratch.file("runs/infer/exp"));
+  CHECK(make_run_folder(common) == scratch.path("runs/infer/exp"));
 }
 
 TEST_CASE("run folder: a project that is a file is refused") {
-  const test::ScratchFolder scratch;
-  write_file_atomically(scratch.file("taken"), "x");
+  const test::TempFolder scratch;
+  write_file_atomically(scratch.path("taken"), "x");
   CommonOptions common;
-  common.project = scratch.file("taken");
+  common.project = scratch.path("taken");
   CHECK_THROWS_AS(make_run_folder(common), Error);
 }
 

@@ -27,8 +27,8 @@ data::Image picture(int width, int height, int seed) {
 
 // A folder with weights w.pt, pictures a.png and b.png and a file broken.jpg that is no picture.
 struct Setup {
-  ScratchFolder folder;
-  std::string weights = folder.file("w.pt"), pictures = folder.file("pictures");
+  TempFolder folder;
+  std::string weights = folder.path("w.pt"), pictures = folder.path("pictures");
 
   Setup() {
     Document document = models::shipped_cfg("yolov7-tiny").document;
@@ -48,7 +48,7 @@ struct Setup {
     words.insert(words.begin(), "infer");
     for (const char* word : {"--weights", weights.c_str(), "--img-size", "96", "--project"})
       words.push_back(word);
-    words.push_back(folder.file("runs"));
+    words.push_back(folder.path("runs"));
     return run_mtyolo(words);
   }
 };
@@ -87,7 +87,7 @@ TEST_CASE("infer: --json prints one document of the agreed form") {
     CHECK(double(x.at("box").at("x2")) <= 97);
     CHECK(double(x.at("box").at("y2")) <= 60);
   }
-  CHECK_FALSE(fs::exists(s.folder.file("runs")));
+  CHECK_FALSE(fs::exists(s.folder.path("runs")));
 }
 
 TEST_CASE("infer: a broken file in a folder is counted and named, and the rest goes on") {
@@ -112,7 +112,7 @@ TEST_CASE("infer: writes pictures, labels, crops and JSON into a fresh run folde
   const std::vector<std::string> words{s.pictures,   kLow,          "--max-det",   "3",
                                        "--save-txt", "--save-conf", "--save-crop", "--save-json"};
   REQUIRE(s.infer(words).exit_code == 0);
-  const fs::path run = fs::path(s.folder.file("runs")) / "exp";
+  const fs::path run = fs::path(s.folder.path("runs")) / "exp";
   CHECK(data::read_image((run / "a.png").string()).width == 97);
   const json d = json::parse(read_file((run / "detections.json").string(), 1 << 20));
   std::istringstream lines(read_file((run / "labels" / "a.txt").string(), 1 << 20));
@@ -128,7 +128,7 @@ TEST_CASE("infer: writes pictures, labels, crops and JSON into a fresh run folde
   CHECK(count == 3);
   CHECK(std::distance(fs::recursive_directory_iterator(run / "crops"), {}) > 3);
   REQUIRE(s.infer(words).exit_code == 0);
-  CHECK(fs::exists(fs::path(s.folder.file("runs")) / "exp2" / "b.png"));
+  CHECK(fs::exists(fs::path(s.folder.path("runs")) / "exp2" / "b.png"));
 }
 
 TEST_CASE("infer: a batch gives the same detections as single images") {
@@ -188,20 +188,20 @@ TEST_CASE("infer: --impl conv2d=cpu.reference runs the definition and agrees wit
 
 TEST_CASE("infer: missing sources and weights are told apart") {
   const Setup s;
-  const CommandResult no_source = s.infer({s.folder.file("nowhere.jpg")});
+  const CommandResult no_source = s.infer({s.folder.path("nowhere.jpg")});
   CHECK(no_source.exit_code == 3);
   CHECK(no_source.err.find("nowhere.jpg") != std::string::npos);
-  const CommandResult no_weights = run_mtyolo({"infer", s.pictures, "--weights", s.folder.file("no.pt")});
+  const CommandResult no_weights = run_mtyolo({"infer", s.pictures, "--weights", s.folder.path("no.pt")});
   CHECK(no_weights.exit_code == 4);
   CHECK(no_weights.err.find("no.pt") != std::string::npos);
 }
 
 TEST_CASE("infer: pictures of the same name in two folders keep their own results") {
   const Setup s;
-  make_folders(s.folder.file("more"));
-  data::write_image(s.folder.file("more/a.png"), picture(40, 40, 5));
-  REQUIRE(s.infer({s.pictures + "/a.png", s.folder.file("more/a.png")}).exit_code == 0);
-  const fs::path run = fs::path(s.folder.file("runs")) / "exp";
+  make_folders(s.folder.path("more"));
+  data::write_image(s.folder.path("more/a.png"), picture(40, 40, 5));
+  REQUIRE(s.infer({s.pictures + "/a.png", s.folder.path("more/a.png")}).exit_code == 0);
+  const fs::path run = fs::path(s.folder.path("runs")) / "exp";
   CHECK(data::read_image((run / "a.png").string()).width == 97);
   CHECK(data::read_image((run / "a_2.png").string()).width == 40);
 }

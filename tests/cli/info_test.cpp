@@ -28,14 +28,14 @@ TEST_CASE("info: a shipped cfg has the rows, parameters and work of graph.md sec
 }
 
 TEST_CASE("info: --tensors lists averaged weights and optimizer under their prefixes, with sums and hashes") {
-  const ScratchFolder scratch;
+  const TempFolder scratch;
   const models::Model model = small_model("yolov7-tiny", 2);
   models::Checkpoint c = models::checkpoint_from_model(model);
   c.ema = small_model("yolov7-tiny", 2, 9).weights;
   c.optimizer.add("optimizer.state.0.momentum_buffer", Tensor::full({2, 3}, -0.5));
   c.epoch = 4;
-  models::write_pt(scratch.file("a.pt"), c);
-  const json d = json::parse(run_mtyolo({"info", scratch.file("a.pt"), "--tensors", "--json"}).out);
+  models::write_pt(scratch.path("a.pt"), c);
+  const json d = json::parse(run_mtyolo({"info", scratch.path("a.pt"), "--tensors", "--json"}).out);
   CHECK(d["epoch"] == 4);
   REQUIRE(d["tensors"].size() == 344 + 344 + 1);
   const auto expected = models::digest_of("model.0.conv.weight", *model.weights.find("model.0.conv.weight"));
@@ -49,7 +49,7 @@ TEST_CASE("info: --tensors lists averaged weights and optimizer under their pref
   CHECK(d["tensors"][688]["name"] == "optimizer.state.0.momentum_buffer");
   CHECK(d["tensors"][688]["sum"] == -3.0);
   CHECK(d["tensors"][688]["abs_sum"] == 3.0);
-  const CommandResult summary = run_mtyolo({"info", scratch.file("a.pt")});
+  const CommandResult summary = run_mtyolo({"info", scratch.path("a.pt")});
   CHECK(summary.out.find("344 weights, 344 averaged, 1 of the optimizer") != std::string::npos);
   CHECK(summary.out.find("344/344 tensors") != std::string::npos);
 }
@@ -72,22 +72,22 @@ TEST_CASE("info: memory and implementations of a network") {
 }
 
 TEST_CASE("info: a run folder stands for its best weights, else its last ones") {
-  const ScratchFolder scratch;
-  std::filesystem::create_directories(scratch.file("exp/weights"));
-  const CommandResult empty = run_mtyolo({"info", scratch.file("exp")});
+  const TempFolder scratch;
+  std::filesystem::create_directories(scratch.path("exp/weights"));
+  const CommandResult empty = run_mtyolo({"info", scratch.path("exp")});
   CHECK(empty.exit_code == 4);
   CHECK(empty.err.find("has neither weights/best.pt nor weights/last.pt") != std::string::npos);
-  write_weights(scratch.file("exp/weights/last.pt"), small_model("yolov7-tiny", 2));
-  CHECK(run_mtyolo({"info", scratch.file("exp")}).out.find("exp/weights/last.pt") != std::string::npos);
-  write_weights(scratch.file("exp/weights/best.pt"), small_model("yolov7-tiny", 2));
-  CHECK(run_mtyolo({"info", scratch.file("exp")}).out.find("exp/weights/best.pt") != std::string::npos);
+  write_weights(scratch.path("exp/weights/last.pt"), small_model("yolov7-tiny", 2));
+  CHECK(run_mtyolo({"info", scratch.path("exp")}).out.find("exp/weights/last.pt") != std::string::npos);
+  write_weights(scratch.path("exp/weights/best.pt"), small_model("yolov7-tiny", 2));
+  CHECK(run_mtyolo({"info", scratch.path("exp")}).out.find("exp/weights/best.pt") != std::string::npos);
 }
 
 TEST_CASE("info: what is no checkpoint is refused in one line with exit 4") {
-  const ScratchFolder scratch;
+  const TempFolder scratch;
   const auto refusal = [&](const std::string& bytes) {
-    write_file_atomically(scratch.file("x.pt"), bytes);
-    const CommandResult r = run_mtyolo({"info", scratch.file("x.pt")});
+    write_file_atomically(scratch.path("x.pt"), bytes);
+    const CommandResult r = run_mtyolo({"info", scratch.path("x.pt")});
     CHECK(r.exit_code == 4);
     CHECK(r.out.empty());
     CHECK(std::count(r.err.begin(), r.err.end(), '\n') == 1);
@@ -97,8 +97,8 @@ TEST_CASE("info: what is no checkpoint is refused in one line with exit 4") {
         std::string::npos);
   CHECK(refusal("<!DOCTYPE html><html></html>").find("HTML page") != std::string::npos);
   CHECK(refusal("").find("is empty") != std::string::npos);
-  write_weights(scratch.file("good.pt"), small_model("yolov7-tiny", 2));
-  std::string bytes = read_file(scratch.file("good.pt"), size_t(1) << 24);
+  write_weights(scratch.path("good.pt"), small_model("yolov7-tiny", 2));
+  std::string bytes = read_file(scratch.path("good.pt"), size_t(1) << 24);
   CHECK_FALSE(refusal(bytes.substr(0, bytes.size() / 2)).empty());
   // The manifest is not needed for loading, its checksum is looked at all the same.
   const size_t manifest = bytes.find("\"format\": \"mtyolo/1\"");
@@ -108,18 +108,18 @@ TEST_CASE("info: what is no checkpoint is refused in one line with exit 4") {
 }
 
 TEST_CASE("info: a classifier's weights fit no network, but their tensors are listed") {
-  const ScratchFolder scratch;
+  const TempFolder scratch;
   models::Checkpoint c;
   c.model.add("layer1.0.conv1.weight", Tensor::full({4, 3, 3, 3}, 1));
   c.model.add("fc.weight", Tensor::full({10, 4}, 2));
-  models::write_safetensors(scratch.file("resnet.safetensors"), c);
-  const CommandResult r = run_mtyolo({"info", scratch.file("resnet.safetensors")});
+  models::write_safetensors(scratch.path("resnet.safetensors"), c);
+  const CommandResult r = run_mtyolo({"info", scratch.path("resnet.safetensors")});
   CHECK(r.exit_code == 4);
   CHECK(r.err.find(
             "none of the 2 tensors ('layer1.0.conv1.weight', ...) has the name and shape of a YOLOv7's") !=
         std::string::npos);
   CHECK(std::count(r.err.begin(), r.err.end(), '\n') == 1);
-  const CommandResult listed = run_mtyolo({"info", scratch.file("resnet.safetensors"), "--tensors"});
+  const CommandResult listed = run_mtyolo({"info", scratch.path("resnet.safetensors"), "--tensors"});
   CHECK(listed.exit_code == 0);
   CHECK(listed.out.find("fc.weight float32 [10,4] 80 80 ") != std::string::npos);
 }

@@ -99,8 +99,8 @@ TEST_CASE("options: --help goes before everything and shows the defaults") {
 }
 
 TEST_CASE("options: a flag file gives what the command line does not") {
-  const test::ScratchFolder scratch;
-  const std::string file = scratch.file("flags.yaml");
+  const test::TempFolder scratch;
+  const std::string file = scratch.path("flags.yaml");
   write_file_atomically(file, "conf: 0.4\nimgsz: 320\nrect: false\nclasses: [1, 2]\nsource: x.jpg\n");
   Verb v;
   REQUIRE(v.options.parse({"--config", file, "--img", "64"}));
@@ -112,12 +112,12 @@ TEST_CASE("options: a flag file gives what the command line does not") {
 }
 
 TEST_CASE("options: a mistake in the flag file is refused with its line") {
-  const test::ScratchFolder scratch;
-  const std::string file = scratch.file("flags.yaml");
+  const test::TempFolder scratch;
+  const std::string file = scratch.path("flags.yaml");
   write_file_atomically(file, "conf: 0.4\nwieghts_: 3\n");
   CHECK(refusal({"--config", file}).starts_with(file + ": line 2: infer: unknown flag '--wieghts_'"));
   write_file_atomically(file, "rect: perhaps\n");
   CHECK(refusal({"--config", file}).find("rect is 'perhaps', expected true or false") != std::string::npos);
-  CHECK(refusal({"--config", scratch.file("missing.yaml")}) ==
-        scratch.file("missing.yaml") + ": no such file");
+  CHECK(refusal({"--config", scratch.path("missing.yaml")}) ==
+        scratch.path("missing.yaml") + ": no such file");
 }

@@ -1,10 +1,11 @@
+#include "core/file.h"
 #include "data/data_cfg.h"
 
 #include <catch2/catch.hpp>
 
 #include "core/log.h"
 #include "core/yaml.h"
-#include "tests/data/temp_folder.h"
+#include "tests/data/pictures.h"
 
 using namespace mtyolo;
 using namespace mtyolo::data;
@@ -91,16 +92,16 @@ TEST_CASE("a mistyped key is refused and a foreign one passed over", "[data][dat
 
 TEST_CASE("paths are found from the file's folder and without leading ../", "[data][data_cfg]") {
   const TempFolder folder;
-  make_folders(folder.at("set/train"));
-  make_folders(folder.at("set/val"));
+  make_folders(folder.path("set/train"));
+  make_folders(folder.path("set/val"));
   const auto read = [&](const std::string& text, DataCfgUse use) {
     return read_data_cfg(folder.write("set/data.yaml", kNames + text), use);
   };
   const DataCfg cfg = read("train: ../train\nval: [val, .\\train]\n", DataCfgUse::kPaths);
-  CHECK(cfg.train == std::vector<std::string>{folder.at("set/train")});
-  CHECK(cfg.val == std::vector<std::string>{folder.at("set/val"), folder.at("set/train")});
+  CHECK(cfg.train == std::vector<std::string>{folder.path("set/train")});
+  CHECK(cfg.val == std::vector<std::string>{folder.path("set/val"), folder.path("set/train")});
   CHECK(read("path: ..\ntrain: set/train\nval: set/val\n", DataCfgUse::kPaths).train[0] ==
-        folder.at("set/train"));
+        folder.path("set/train"));
   CHECK(read("val: val\n", DataCfgUse::kValPaths).val.size() == 1);
   CHECK_THROWS_WITH(read("val: val\n", DataCfgUse::kPaths), Catch::Contains("no train: is given"));
   CHECK_THROWS_WITH(read("train: train\n", DataCfgUse::kValPaths), Catch::Contains("neither val: nor test:"));

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <limits>
 
-#include "tests/data/temp_folder.h"
+#include "tests/data/pictures.h"
 
 using namespace mtyolo;
 using namespace mtyolo::data;

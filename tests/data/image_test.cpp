@@ -1,3 +1,4 @@
+#include "core/file.h"
 #include "data/image.h"
 
 #include <sys/resource.h>
@@ -7,7 +8,7 @@
 #include "core/log.h"
 #include "data/encode.h"
 #include "data/exif.h"
-#include "tests/data/temp_folder.h"
+#include "tests/data/pictures.h"
 
 using namespace mtyolo;
 using namespace mtyolo::data;
@@ -100,8 +101,8 @@ TEST_CASE("writing an image picks the format by the ending", "[data][image]") {
   const Image image = pattern_image(20, 10);
   const auto [name, head] = GENERATE(table<std::string, std::string>(
       {{"a.png", "\x89PNG"}, {"a.BMP", "BM"}, {"a.jpg", "\xff\xd8\xff"}, {"a.dat", "\xff\xd8\xff"}}));
-  write_image(folder.at(name), image);
-  CHECK(read_file(folder.at(name), 1 << 20).starts_with(head));
+  write_image(folder.path(name), image);
+  CHECK(read_file(folder.path(name), 1 << 20).starts_with(head));
 }
 
 TEST_CASE("all eight EXIF orientations show the picture upright", "[data][image]") {
@@ -219,14 +220,14 @@ TEST_CASE("what is no image says so", "[data][image]") {
   CHECK(refusal("hello") == "image_unknown");
   CHECK_THROWS_WITH(decode("<!DOCTYPE html>"), Catch::Contains("looks like HTML"));
   const TempFolder folder;
-  CHECK_THROWS_WITH(read_image(folder.at("none.jpg")), Catch::Contains("none.jpg: no such file"));
-  CHECK_THROWS_WITH(read_image(folder.at(".")), Catch::Contains("is a folder"));
+  CHECK_THROWS_WITH(read_image(folder.path("none.jpg")), Catch::Contains("none.jpg: no such file"));
+  CHECK_THROWS_WITH(read_image(folder.path(".")), Catch::Contains("is a folder"));
 }
 
 TEST_CASE("data sets refuse pictures of less than ten pixels a side", "[data][image]") {
   const TempFolder folder;
-  write_image(folder.at("nine.png"), Image(9, 30));
-  write_image(folder.at("ten.png"), Image(10, 30));
-  CHECK_THROWS_WITH(read_sample_image(folder.at("nine.png")), Catch::Contains("has 9 x 30 pixels"));
-  CHECK(read_sample_image(folder.at("ten.png")).width == 10);
+  write_image(folder.path("nine.png"), Image(9, 30));
+  write_image(folder.path("ten.png"), Image(10, 30));
+  CHECK_THROWS_WITH(read_sample_image(folder.path("nine.png")), Catch::Contains("has 9 x 30 pixels"));
+  CHECK(read_sample_image(folder.path("ten.png")).width == 10);
 }

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "tests/data/temp_folder.h"
+#include "tests/data/pictures.h"
 
 using namespace mtyolo;
 using namespace mtyolo::data;

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/data/temp_folder.h"
+#include "tests/data/pictures.h"
 
 using namespace mtyolo;
 using namespace mtyolo::data;

@@ -1,10 +1,11 @@
+#include "core/file.h"
 #include "data/sources.h"
 
 #include <catch2/catch.hpp>
 
 #include "core/log.h"
 #include "data/encode.h"
-#include "tests/data/temp_folder.h"
+#include "tests/data/pictures.h"
 
 using namespace mtyolo;
 using namespace mtyolo::data;
@@ -30,17 +31,18 @@ TEST_CASE("a folder gives its images sorted, without folders, hidden and other f
   for (const char* name : {"b.jpg", "a.PNG", "c.webp", ".hidden.jpg", "notes.md", "clip.mp4", "deep/x.jpg"})
     folder.write(name, "x");
   const log::Capture said;
-  CHECK(list_sources({folder.at("")}) == Paths{folder.at("a.PNG"), folder.at("b.jpg"), folder.at("c.webp")});
+  CHECK(list_sources({folder.path("")}) ==
+        Paths{folder.path("a.PNG"), folder.path("b.jpg"), folder.path("c.webp")});
   CHECK_THAT(said.text(), Catch::Contains("1 videos left out"));
 }
 
 TEST_CASE("a pattern is expanded and sorted, unless a file has that very name", "[data][sources]") {
   const TempFolder folder;
   for (const char* name : {"2.jpg", "1.jpg", "10.jpg", "a[1].jpg", "x.txt"}) folder.write(name, "x");
-  CHECK(list_sources({folder.at("*.jpg")}) ==
-        Paths{folder.at("1.jpg"), folder.at("10.jpg"), folder.at("2.jpg"), folder.at("a[1].jpg")});
-  CHECK(list_sources({folder.at("a[1].jpg")}) == Paths{folder.at("a[1].jpg")});
-  CHECK_THROWS_WITH(list_sources({folder.at("*.gif")}), Catch::Contains("no file matches"));
+  CHECK(list_sources({folder.path("*.jpg")}) ==
+        Paths{folder.path("1.jpg"), folder.path("10.jpg"), folder.path("2.jpg"), folder.path("a[1].jpg")});
+  CHECK(list_sources({folder.path("a[1].jpg")}) == Paths{folder.path("a[1].jpg")});
+  CHECK_THROWS_WITH(list_sources({folder.path("*.gif")}), Catch::Contains("no file matches"));
 }
 
 TEST_CASE("a list file is read line by line from its own folder", "[data][sources]") {
@@ -49,7 +51,7 @@ TEST_CASE("a list file is read line by line from its own folder", "[data][source
   const std::string list = folder.write(
       "list.txt", "\xef\xbb\xbf./a.jpg\r\n\r\nb c.jpg\r\n../sub/d.jpg\na.jpg\ndata/a.jpg\ngone.jpg");
   CHECK(list_sources({list}) ==
-        Paths{folder.at("a.jpg"), folder.at("b c.jpg"), folder.at("sub/d.jpg"), "gone.jpg"});
+        Paths{folder.path("a.jpg"), folder.path("b c.jpg"), folder.path("sub/d.jpg"), "gone.jpg"});
 }
 
 TEST_CASE("a list file that is no text is refused with its line", "[data][sources]") {
@@ -74,14 +76,14 @@ TEST_CASE("videos, streams and cameras are refused as not built in", "[data][sou
 TEST_CASE("what is not there is named, with the nearest name", "[data][sources]") {
   const TempFolder folder;
   folder.write("zidane.jpg", "x");
-  CHECK(exit_of(folder.at("none")) == ExitCode::kData);
-  CHECK_THROWS_WITH(list_sources({folder.at("zidan.jpg")}), Catch::Contains("zidane.jpg'?"));
-  make_folders(folder.at("empty"));
-  CHECK_THROWS_WITH(list_sources({folder.at("empty")}), Catch::Contains("no images found in"));
+  CHECK(exit_of(folder.path("none")) == ExitCode::kData);
+  CHECK_THROWS_WITH(list_sources({folder.path("zidan.jpg")}), Catch::Contains("zidane.jpg'?"));
+  make_folders(folder.path("empty"));
+  CHECK_THROWS_WITH(list_sources({folder.path("empty")}), Catch::Contains("no images found in"));
 }
 
 TEST_CASE("standard input is a source and repeated paths are read once", "[data][sources]") {
   const TempFolder folder;
   const std::string a = folder.write("a.jpg", "x");
-  CHECK(list_sources({"-", a, a, folder.at("*.jpg")}) == Paths{"-", a});
+  CHECK(list_sources({"-", a, a, folder.path("*.jpg")}) == Paths{"-", a});
 }

@@ -1,11 +1,8 @@
 // Exported files give what the native forward pass gives, in the documented layout, and other files are
 // refused. (the cross-check with ONNX Runtime runs only where a Python has it)
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
@@ -13,25 +10,14 @@
 #include "models/init.h"
 #include "models/model.h"
 #include "tests/support/skip.h"
+#include "tests/support/temp_folder.h"
 
 namespace mtyolo::models {
 namespace {
 
-namespace fs = std::filesystem;
+using mtyolo::test::TempFolder;
 using Decode = OnnxOptions::Decode;
 using HeadLayout = OnnxOptions::HeadLayout;
-
-// A folder of this process, removed at the end.
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    static int made = 0;
-    path = fs::temp_directory_path() / fmt::format("mtyolo_onnx_{}_{}", getpid(), ++made);
-    fs::create_directories(path);
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-  std::string file(const std::string& name) const { return (path / name).string(); }
-};
 
 // Every module whose pattern is written: ReOrg, Conv with each activation, pools, RepConv, Shortcut,
 // Upsample.
@@ -60,11 +46,11 @@ head:
 )";
 
 Model small_model(const std::vector<HeadGroup>& heads = {}) {
-  const TemporaryFolder folder;
-  write_file_atomically(folder.file("small.yaml"), kSmallCfg);
+  const TempFolder folder;
+  write_file_atomically(folder.path("small.yaml"), kSmallCfg);
   BuildOptions options;
   options.heads = heads;
-  return model_from_cfg(cfg_from_file(folder.file("small.yaml")), 7, options);
+  return model_from_cfg(cfg_from_file(folder.path("small.yaml")), 7, options);
 }
 
 // Exports and compares; the program of the file for further questions.
@@ -86,9 +72,9 @@ std::string output_list(const OnnxModel& model) {
 const std::vector<HeadGroup> kTwoHeads{{"a", {4, 0, 2}}, {"b", {5, 1, 3}}};
 
 TEST_CASE("onnx: a network of one head gives one output equal to the forward pass") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const OnnxProgram program =
-      exported(small_model(), {.batch = 2, .height = 48, .width = 80}, folder.file("m.onnx"));
+      exported(small_model(), {.batch = 2, .height = 48, .width = 80}, folder.path("m.onnx"));
   const OnnxModel& m = program.model();
   CHECK(m.ir_version == 7);
   CHECK(m.opset == 12);
@@ -98,9 +84,9 @@ TEST_CASE("onnx: a network of one head gives one output equal to the forward pas
 }
 
 TEST_CASE("onnx: two heads merge into rows with the columns of all classes") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const OnnxProgram program =
-      exported(small_model(kTwoHeads), {.height = 48, .width = 32}, folder.file("m.onnx"));
+      exported(small_model(kTwoHeads), {.height = 48, .width = 32}, folder.path("m.onnx"));
   CHECK(output_list(program.model()) == "output[1,720,11] ");
   Context ctx(1);
   ops::Impls impls;
@@ -115,13 +101,13 @@ TEST_CASE("onnx: two heads merge into rows with the columns of all classes") {
 }
 
 TEST_CASE("onnx: two heads apart have an output each, decoded or raw per level") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Model model = small_model(kTwoHeads);
   OnnxOptions options{.head_layout = HeadLayout::kSplit, .height = 32, .width = 48};
-  CHECK(output_list(exported(model, options, folder.file("s.onnx")).model()) ==
+  CHECK(output_list(exported(model, options, folder.path("s.onnx")).model()) ==
         "output_a[1,360,8] output_b[1,360,8] ");
   options.decode = Decode::kRaw;
-  CHECK(output_list(exported(model, options, folder.file("r.onnx")).model()) ==
+  CHECK(output_list(exported(model, options, folder.path("r.onnx")).model()) ==
         "output_a_p2[1,3,8,12,8] output_a_p3[1,3,4,6,8] output_b_p2[1,3,8,12,8] output_b_p3[1,3,4,6,8] ");
 }
 
@@ -132,24 +118,24 @@ TEST_CASE("onnx: every activation is written in terms of the operator set") {
   Model model = small_model();
   for (GraphNode& node : model.graph.nodes)
     if (auto* p = std::get_if<ops::Activation>(&node.attrs)) p->kind = kind;
-  const TemporaryFolder folder;
-  exported(model, {.height = 16, .width = 16}, folder.file("m.onnx"));
+  const TempFolder folder;
+  exported(model, {.height = 16, .width = 16}, folder.path("m.onnx"));
 }
 
 TEST_CASE("onnx: the published networks give the forward pass") {
   const std::string name = GENERATE(as<std::string>(), "yolov7-tiny", "yolov7-tiny-silu", "yolor-p6");
   const Model model = model_from_cfg(shipped_cfg(name), 3);
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const int64_t stride = model.graph.max_stride;
-  exported(model, {.height = stride * 2, .width = stride * 3}, folder.file("m.onnx"));
+  exported(model, {.height = stride * 2, .width = stride * 3}, folder.path("m.onnx"));
 }
 
 TEST_CASE("onnx: metadata names classes, heads, strides, anchors and the size") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Model model = small_model(kTwoHeads);
   export_onnx(model.graph, model.weights, {"a\xff", "b", "c", "d", "e", "f"}, {.height = 16, .width = 32},
-              folder.file("m.onnx"));
-  const auto metadata = read_onnx(folder.file("m.onnx")).metadata;
+              folder.path("m.onnx"));
+  const auto metadata = read_onnx(folder.path("m.onnx")).metadata;
   CHECK(metadata.at("author") == "mtyolo");
   CHECK(metadata.at("names") == "[\"a\xEF\xBF\xBD\",\"b\",\"c\",\"d\",\"e\",\"f\"]");
   CHECK(metadata.at("heads") == R"({"a":[4,0,2],"b":[5,1,3]})");
@@ -159,11 +145,11 @@ TEST_CASE("onnx: metadata names classes, heads, strides, anchors and the size") 
 }
 
 TEST_CASE("onnx: equal arguments give equal bytes") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Model model = small_model();
   for (const char* name : {"1.onnx", "2.onnx"})
-    export_onnx(model.graph, model.weights, {}, {.height = 16, .width = 16}, folder.file(name));
-  CHECK(read_file(folder.file("1.onnx"), 1 << 24) == read_file(folder.file("2.onnx"), 1 << 24));
+    export_onnx(model.graph, model.weights, {}, {.height = 16, .width = 16}, folder.path(name));
+  CHECK(read_file(folder.path("1.onnx"), 1 << 24) == read_file(folder.path("2.onnx"), 1 << 24));
 }
 
 TEST_CASE("onnx: sides, batch and operator set out of range are refused with what is expected") {
@@ -184,24 +170,24 @@ TEST_CASE("onnx: sides, batch and operator set out of range are refused with wha
 }
 
 TEST_CASE("onnx: verification finds a changed weight and other outputs") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   Model model = small_model();
   const OnnxOptions options{.height = 16, .width = 16};
-  export_onnx(model.graph, model.weights, {}, options, folder.file("m.onnx"));
+  export_onnx(model.graph, model.weights, {}, options, folder.path("m.onnx"));
   Context ctx(1);
-  CHECK_THROWS_WITH(verify_onnx(ctx, folder.file("m.onnx"), model.graph, model.weights,
+  CHECK_THROWS_WITH(verify_onnx(ctx, folder.path("m.onnx"), model.graph, model.weights,
                                 {.decode = Decode::kRaw, .height = 16, .width = 16}),
                     Catch::Contains("the outputs are output[1,60,11], expected output_p2[1,3,4,4,11]"));
   Tensor bias = *model.weights.find(model.graph.heads[0].prefix + "m.0.bias");
   bias.fill(bias.at({0}) + 1);
-  CHECK(verify_onnx(ctx, folder.file("m.onnx"), model.graph, model.weights, options).max_difference > 0.01);
+  CHECK(verify_onnx(ctx, folder.path("m.onnx"), model.graph, model.weights, options).max_difference > 0.01);
 }
 
 TEST_CASE("onnx: a file cut or changed anywhere is refused or still keeps its limits") {
-  const TemporaryFolder folder;
+  const TempFolder folder;
   const Model model = small_model();
-  export_onnx(model.graph, model.weights, {}, {.height = 16, .width = 16}, folder.file("m.onnx"));
-  const std::string good = read_file(folder.file("m.onnx"), 1 << 24);
+  export_onnx(model.graph, model.weights, {}, {.height = 16, .width = 16}, folder.path("m.onnx"));
+  const std::string good = read_file(folder.path("m.onnx"), 1 << 24);
   const auto compiles = [](const std::string& bytes) {
     try {
       OnnxProgram(parse_onnx(std::as_bytes(std::span(bytes))));
@@ -257,7 +243,7 @@ std::string python_with_onnx() {
 TEST_CASE("onnx: ONNX's checker accepts the files and ONNX Runtime gives our values") {
   const std::string python = python_with_onnx();
   if (python.empty()) MTYOLO_SKIP("no python with onnx and onnxruntime; MTYOLO_PYTHON names one");
-  const TemporaryFolder folder;
+  const TempFolder folder;
   Context ctx(2);
   ops::Impls impls;
   ops::register_cpu_impls(impls);
@@ -266,7 +252,7 @@ TEST_CASE("onnx: ONNX's checker accepts the files and ONNX Runtime gives our val
        {OnnxOptions{.batch = 2, .height = 48, .width = 32},
         OnnxOptions{.decode = Decode::kRaw, .height = 16, .width = 32},
         OnnxOptions{.head_layout = HeadLayout::kSplit, .height = 16, .width = 16, .opset = 17}}) {
-    const OnnxProgram program = exported(model, options, folder.file("m.onnx"));
+    const OnnxProgram program = exported(model, options, folder.path("m.onnx"));
     Tensor images = Tensor::empty(program.model().inputs[0].shape);
     for (int64_t i = 0; i < images.numel(); ++i) images.data<float>()[i] = float(i * 37 % 101) / 100;
     const auto raw_bytes = [](const Tensor& t) {
@@ -274,11 +260,10 @@ TEST_CASE("onnx: ONNX's checker accepts the files and ONNX Runtime gives our val
       return std::string(static_cast<const char*>(c.raw()), c.size_bytes());
     };
     const std::vector<Tensor> outputs = program.run(ctx, impls, images);
-    write_file_atomically(folder.file("images.bin"), raw_bytes(images));
+    write_file_atomically(folder.path("images.bin"), raw_bytes(images));
     for (size_t i = 0; i < outputs.size(); ++i)
-      write_file_atomically(folder.file(program.model().outputs[i].name + ".bin"), raw_bytes(outputs[i]));
-    CHECK(std::system(
-              fmt::format("{} tests/python/check_onnx.py '{}'", python, folder.path.string()).c_str()) == 0);
+      write_file_atomically(folder.path(program.model().outputs[i].name + ".bin"), raw_bytes(outputs[i]));
+    CHECK(std::system(fmt::format("{} tests/python/check_onnx.py '{}'", python, folder.path()).c_str()) == 0);
   }
 }
 

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "core/file.h"
+
 namespace mtyolo::test {
 
 TempFolder::TempFolder() {
@@ -16,6 +18,12 @@ TempFolder::TempFolder() {
 TempFolder::~TempFolder() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TempFolder::write(const std::string& name, std::string_view bytes) const {
+  make_folders(std::filesystem::path(path(name)).parent_path().string());
+  write_file_atomically(path(name), bytes);
+  return path(name);
 }
 
 }  // namespace mtyolo::test

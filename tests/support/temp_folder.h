@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace mtyolo::test {
 
@@ -15,6 +16,8 @@ class TempFolder {
   std::string path(const std::string& name = {}) const {
     return name.empty() ? path_.string() : (path_ / name).string();
   }
+  // Writes a file, with the folders above it, and returns its path.
+  std::string write(const std::string& name, std::string_view bytes) const;
 
  private:
   std::filesystem::path path_;
