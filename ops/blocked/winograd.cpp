@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 namespace mtyolo::ops::blocked {
 namespace {
@@ -62,15 +63,25 @@ WinogradConv::WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bia
 
 void WinogradConv::pack_panel(int panel, const Tensor& weight) {
   const int width = table_->panel, first = panel * width, last = std::min(first + width, out_channels_);
-  float* to = weights_.data<float>() + panel * kPositions * position_floats();
-  if (last - first < width) std::fill_n(to, kPositions * position_floats(), 0.0f);
-  // Input channels are consecutive in a panel (block after block), so lane c stands at c * width.
-  for (int c = 0; c < in_channels_; ++c)
-    for (int o = first; o < last; ++o) {
-      const auto u = transformed(weight.data<float>() + (int64_t(o) * in_channels_ + c) * 9);
-      for (int p = 0; p < kPositions; ++p)
-        to[p * position_floats() + int64_t(c) * width + o - first] = u[size_t(p)];
-    }
+  const int64_t position = position_floats();
+  float* to = weights_.data<float>() + panel * kPositions * position;
+  if (last - first < width) std::fill_n(to, kPositions * position, 0.0f);
+  // Rows of the weight lie a power of two apart: some channels of all outputs are copied together first, so
+  // that they do not evict each other from the first-level cache. Input channels are consecutive in a panel
+  // (block after block).
+  std::vector<float> rows(size_t(width) * kBlock * 9);
+  const float* w = weight.data<float>();
+  for (int begin = 0; begin < in_channels_; begin += kBlock) {
+    const int count = std::min(kBlock, in_channels_ - begin);
+    for (int o = first; o < last; ++o)
+      std::copy_n(w + (int64_t(o) * in_channels_ + begin) * 9, count * 9,
+                  rows.data() + int64_t(o - first) * kBlock * 9);
+    for (int c = 0; c < count; ++c)
+      for (int o = 0; o < last - first; ++o) {
+        const auto u = transformed(rows.data() + (int64_t(o) * kBlock + c) * 9);
+        for (int p = 0; p < kPositions; ++p) to[p * position + int64_t(begin + c) * width + o] = u[size_t(p)];
+      }
+  }
 }
 
 void WinogradConv::run_chunk(Context& ctx, const ConvCall& call, int image, int row_begin,
