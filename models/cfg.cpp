@@ -112,8 +112,8 @@ double multiple(const Document& document, const std::string& key) {
 }
 
 void warn_of_unknown_keys(const Document& document, const std::string& source) {
-  const std::vector<std::string> known{"nc",      "ch",       "depth_multiple", "width_multiple",
-                                       "anchors", "backbone", "head",           "sharing"};
+  const std::vector<std::string> known{"nc",       "ch",  "depth_multiple", "width_multiple", "anchors",
+                                       "backbone", "head"};
   for (const auto& [key, value] : document.fields)
     if (std::find(known.begin(), known.end(), key) == known.end())
       log::warning("{}: line {}: the key {} is not read{}", source, value.line, quoted(key),
