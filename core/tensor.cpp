@@ -47,6 +47,21 @@ Tensor Tensor::empty(const Shape& shape, DType type, const std::shared_ptr<Alloc
   return t;
 }
 
+Tensor Tensor::empty_blocked(const Shape& shape, int halo, const std::shared_ptr<Allocator>& allocator) {
+  constexpr int64_t kLanes = 16;
+  check_sizes(shape);
+  MTYOLO_CHECK(shape.rank() == 4 && halo >= 0, "blocked map of shape {} with halo {}", shape, halo);
+  const int64_t row = (shape[3] + 2 * halo) * kLanes, block = (shape[2] + 2 * halo) * row;
+  const int64_t image = (shape[1] + kLanes - 1) / kLanes * block;
+  Tensor t;
+  t.shape_ = shape;
+  t.strides_ = Strides{image, block, row, kLanes};
+  t.halo_ = halo;
+  t.offset_ = halo * (row + kLanes);
+  t.storage_ = Storage::allocate(allocator, size_t(shape[0] * image) * sizeof(float));
+  return t;
+}
+
 Tensor Tensor::zeros(const Shape& shape, DType type, const std::shared_ptr<Allocator>& allocator) {
   Tensor t = empty(shape, type, allocator);
   std::memset(t.raw(), 0, t.size_bytes());
@@ -79,6 +94,7 @@ Tensor Tensor::view(std::shared_ptr<Storage> storage, int64_t offset, const Shap
 }
 
 bool Tensor::is_contiguous() const {
+  if (is_blocked()) return false;
   int64_t step = 1;
   for (int i = rank() - 1; i >= 0; --i) {
     if (shape_[i] != 1 && strides_[i] != step) return shape_.numel() == 0;
@@ -87,7 +103,9 @@ bool Tensor::is_contiguous() const {
   return true;
 }
 
-bool Tensor::is_channels_last() const { return rank() == 4 && strides_ == channels_last_strides(shape_); }
+bool Tensor::is_channels_last() const {
+  return !is_blocked() && rank() == 4 && strides_ == channels_last_strides(shape_);
+}
 
 void* Tensor::raw() const {
   MTYOLO_CHECK(defined(), "tensor: used before it was given storage");
@@ -97,14 +115,16 @@ void* Tensor::raw() const {
 Tensor Tensor::slice(int dim, int64_t begin, int64_t end) const {
   MTYOLO_CHECK(dim >= 0 && dim < rank() && 0 <= begin && begin <= end && end <= shape_[dim],
                "slice: {}..{} of dimension {} of {}", begin, end, dim, *this);
+  const bool whole_blocks = dim == 0 || (dim == 1 && begin % 16 == 0);
+  MTYOLO_CHECK(!is_blocked() || whole_blocks, "slice: {}..{} of dimension {} of {}", begin, end, dim, *this);
   Tensor t = *this;
-  t.offset_ += begin * strides_[dim];
+  t.offset_ += (is_blocked() && dim == 1 ? begin / 16 : begin) * strides_[dim];
   t.shape_[dim] = end - begin;
   return t;
 }
 
 Tensor Tensor::permute(std::initializer_list<int> order) const {
-  MTYOLO_CHECK(int(order.size()) == rank(), "permute: {} axes for {}", order.size(), *this);
+  MTYOLO_CHECK(int(order.size()) == rank() && !is_blocked(), "permute: {} axes for {}", order.size(), *this);
   Tensor t = *this;
   uint32_t seen = 0;
   int to = 0;
@@ -180,7 +200,7 @@ void Tensor::fill(double value) {
 }
 
 double Tensor::at(std::initializer_list<int64_t> index) const {
-  MTYOLO_CHECK(int(index.size()) == rank(), "at: {} indices for {}", index.size(), *this);
+  MTYOLO_CHECK(int(index.size()) == rank() && !is_blocked(), "at: {} indices for {}", index.size(), *this);
   int64_t position = 0;
   int d = 0;
   for (int64_t i : index) {
@@ -195,7 +215,8 @@ double Tensor::at(std::initializer_list<int64_t> index) const {
 
 std::string to_string(const Tensor& t) {
   if (!t.defined()) return "undefined tensor";
-  return fmt::format("{} {} {}", to_string(t.shape()), name(t.dtype()), to_string(t.device()));
+  return fmt::format("{} {} {}{}", to_string(t.shape()), name(t.dtype()), to_string(t.device()),
+                     t.is_blocked() ? " blocked" : "");
 }
 
 bool bit_equal(const Tensor& a, const Tensor& b) {

@@ -1,5 +1,6 @@
 // Tensor: a view of elements in a shared storage. Copying copies the handle; clone() copies the elements.
-// The logical order of images is always N,C,H,W; channels-last memory is only a matter of strides.
+// The logical order of images is always N,C,H,W; channels-last memory is only a matter of strides, and maps
+// in blocks of 16 channels (is_blocked) are read by ops that know them and refused by all others.
 #pragma once
 
 #include <vector>
@@ -20,6 +21,11 @@ class Tensor {
   static Tensor zeros(const Shape& shape, DType type = DType::kF32,
                       const std::shared_ptr<Allocator>& allocator = host_allocator());
   static Tensor full(const Shape& shape, double value, DType type = DType::kF32);
+  // An f32 map of shape [N,C,H,W] stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16]: lanes beyond C hold
+  // anything, the halo is for the writer to zero (ops/blocked/blocked.h). Strides count floats between
+  // images, blocks of 16 channels, rows and pixels; the first element is channel 0 of pixel (0,0).
+  static Tensor empty_blocked(const Shape& shape, int halo,
+                              const std::shared_ptr<Allocator>& allocator = host_allocator());
   // A view of existing bytes. `offset` and `strides` count elements. Throws if an element lies outside.
   static Tensor view(std::shared_ptr<Storage> storage, int64_t offset, const Shape& shape,
                      const Strides& strides, DType type);
@@ -39,18 +45,22 @@ class Tensor {
   const std::shared_ptr<Storage>& storage() const { return storage_; }
   int64_t offset() const { return offset_; }
 
-  bool is_contiguous() const;     // elements follow each other in row-major order
-  bool is_channels_last() const;  // rank 4, memory order N,H,W,C
+  bool is_blocked() const { return halo_ >= 0; }
+  int halo() const { return halo_; }  // of a blocked map, else -1
+  bool is_contiguous() const;         // elements follow each other in row-major order
+  bool is_channels_last() const;      // rank 4, memory order N,H,W,C
 
-  // First element. data<T>() throws unless T is the element type.
+  // First element. data<T>() throws unless T is the element type and the elements lie where the strides say.
   void* raw() const;
   template <class T>
   T* data() const {
     MTYOLO_CHECK(dtype_ == dtype_of<T>(), "tensor holds {}, asked for {}", dtype_, dtype_of<T>());
+    MTYOLO_CHECK(!is_blocked(), "a map of shape {} in blocks of channels, where plain strides are needed",
+                 shape_);
     return static_cast<T*>(raw());
   }
 
-  // Views: no element moves.
+  // Views: no element moves. Blocked maps: images any, channels from a multiple of 16, nothing else.
   Tensor slice(int dim, int64_t begin, int64_t end) const;  // begin <= i < end
   Tensor permute(std::initializer_list<int> order) const;
   Tensor reshape(const Shape& shape) const;  // a view where is_contiguous(), else a copy
@@ -71,9 +81,10 @@ class Tensor {
   Shape shape_;
   Strides strides_;
   DType dtype_ = DType::kF32;
+  int halo_ = -1;  // >= 0: blocked
 };
 
-std::string to_string(const Tensor& t);            // "[8,48,80,80] float32 cpu"
+std::string to_string(const Tensor& t);            // "[8,48,80,80] float32 cpu", "... blocked"
 bool bit_equal(const Tensor& a, const Tensor& b);  // same shape, type and element bytes
 
 // Calls f(offset of a, offset of b) for every element of `shape`, in row-major order.

@@ -7,6 +7,7 @@
 //   x, y  any shape, f32 or f64. Source: graph.md 3.1. Oracle: torch.nn.functional.
 #pragma once
 
+#include "ops/grad_mode.h"
 #include "ops/impls.h"
 
 namespace mtyolo::ops {
@@ -31,5 +32,17 @@ struct ActivationForward {
 
 void activation_forward(Context& ctx, const Impls& impls, const Tensor& x, const Activation& p, Tensor& y);
 double activation_reference(const Activation& p, double x);  // the definition, one value
+double activation_slope(const Activation& p, double x);  // dy/dx; leaky_relu at 0: the slope; relu at 0: 0
+
+// gx = gy * dy/dx(x), x as given to the forward function.
+struct ActivationBackward {
+  static constexpr const char* kName = "activation_grad";
+  struct Query {
+    const Tensor& x;
+  };
+  using Run = void (*)(Context&, const Tensor& x, const Tensor& gy, const Activation&, GradMode, Tensor& gx);
+};
+void activation_backward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& gy,
+                         const Activation& p, GradMode mode, Tensor& gx);
 
 }  // namespace mtyolo::ops

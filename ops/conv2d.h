@@ -13,6 +13,7 @@
 // fit, or H' or W' would be below 1. Source: graph.md 3.1. Oracle: torch.nn.functional.conv2d.
 #pragma once
 
+#include "ops/grad_mode.h"
 #include "ops/impls.h"
 
 namespace mtyolo::ops {
@@ -42,5 +43,36 @@ struct Conv2dForward {
 Shape conv2d_shape(const Shape& x, const Shape& weight, const Conv2d& p);
 void conv2d_forward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, const Conv2d& p, Tensor& y);
+
+// Gradients of a loss L. gy = dL/dy [N,O,H',W'].
+//   gx[n,c,i,j]   = sum of gy[n,o,i',j'] * weight[o,c,u,v] over all (o,u,v) and outputs (i',j') that read
+//   (i,j) gw[o,c,u,v]   = sum over n, i', j' of gy[n,o,i',j'] * x[n,c, i'*stride - pad + u*dilation, ...]
+//   gb[o]         = sum over n, i', j' of gy[n,o,i',j']          (gb undefined: not wanted)
+// Both sums have a fixed order that does not depend on the number of threads.
+struct Conv2dBackwardInput {
+  static constexpr const char* kName = "conv2d_dgrad";
+  struct Query {
+    const Tensor& gy;
+    const Tensor& weight;
+    Conv2d params;
+    const Tensor& gx;
+  };
+  using Run = void (*)(Context&, const Tensor& gy, const Tensor& weight, const Conv2d&, GradMode, Tensor& gx);
+};
+struct Conv2dBackwardWeight {
+  static constexpr const char* kName = "conv2d_wgrad";
+  struct Query {
+    const Tensor& x;
+    const Tensor& gy;
+    Conv2d params;
+    const Tensor& gw;
+  };
+  using Run = void (*)(Context&, const Tensor& x, const Tensor& gy, const Conv2d&, GradMode, Tensor& gw,
+                       Tensor& gb);
+};
+void conv2d_backward_input(Context& ctx, const Impls& impls, const Tensor& gy, const Tensor& weight,
+                           const Conv2d& p, GradMode mode, Tensor& gx);
+void conv2d_backward_weight(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& gy,
+                            const Conv2d& p, GradMode mode, Tensor& gw, Tensor& gb);
 
 }  // namespace mtyolo::ops

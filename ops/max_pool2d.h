@@ -7,6 +7,7 @@
 // Source: graph.md 3.1, MP (k = stride = 2) and SP (stride 1, pad k/2). Oracle: torch.max_pool2d.
 #pragma once
 
+#include "ops/grad_mode.h"
 #include "ops/impls.h"
 
 namespace mtyolo::ops {
@@ -27,5 +28,17 @@ struct MaxPool2dForward {
 
 Shape max_pool2d_shape(const Shape& x, const MaxPool2d& p);
 void max_pool2d_forward(Context& ctx, const Impls& impls, const Tensor& x, const MaxPool2d& p, Tensor& y);
+
+// gx: each output's gradient goes to the first maximum of its window in row-major order.
+struct MaxPool2dBackward {
+  static constexpr const char* kName = "max_pool2d_grad";
+  struct Query {
+    const Tensor& x;
+    MaxPool2d params;
+  };
+  using Run = void (*)(Context&, const Tensor& x, const Tensor& gy, const MaxPool2d&, GradMode, Tensor& gx);
+};
+void max_pool2d_backward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& gy,
+                         const MaxPool2d& p, GradMode mode, Tensor& gx);
 
 }  // namespace mtyolo::ops

@@ -5,6 +5,7 @@
 // Source: graph.md 3.1; YOLOR, arXiv:2105.04206.
 #pragma once
 
+#include "ops/grad_mode.h"
 #include "ops/impls.h"
 
 namespace mtyolo::ops {
@@ -18,5 +19,10 @@ struct ScaleShift {
 
 void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, const ScaleShift& p,
                          Tensor& y);
+
+// kAdd: gx = gy, g_implicit[c] = sum gy.  kMul: gx = gy * implicit[c], g_implicit[c] = sum gy * x.
+// gx or g_implicit undefined: not wanted. g_implicit is added to.
+void scale_shift_backward(Context& ctx, const Tensor& x, const Tensor& implicit, const Tensor& gy,
+                          const ScaleShift& p, GradMode mode, Tensor& gx, Tensor& g_implicit);
 
 }  // namespace mtyolo::ops

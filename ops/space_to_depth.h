@@ -5,6 +5,7 @@
 // Source: graph.md 3.1 (ReOrg); not the block order of pixel_unshuffle.
 #pragma once
 
+#include "ops/grad_mode.h"
 #include "ops/impls.h"
 
 namespace mtyolo::ops {
@@ -15,5 +16,6 @@ struct SpaceToDepth {
 
 Shape space_to_depth_shape(const Shape& x);
 void space_to_depth_forward(Context& ctx, const Tensor& x, Tensor& y);
+void space_to_depth_backward(Context& ctx, const Tensor& gy, GradMode mode, Tensor& gx);
 
 }  // namespace mtyolo::ops

@@ -115,3 +115,25 @@ TEST_CASE("tensor: borrowed memory is read and never written", "[core][tensor]")
   CHECK(error_text([&] { t.copy_from(Tensor::zeros({3})); }) ==
         "copy: the destination [3] float32 cpu is read-only");
 }
+
+TEST_CASE("core: a blocked map keeps its NCHW shape, slices images and whole blocks, refuses the rest") {
+  const Tensor t = Tensor::empty_blocked({2, 40, 3, 5}, 1);
+  CHECK(t.is_blocked());
+  CHECK(t.halo() == 1);
+  CHECK_FALSE(t.is_contiguous());
+  CHECK(t.stride(3) == 16);
+  CHECK(t.stride(2) == 7 * 16);
+  CHECK(t.stride(1) == 5 * 7 * 16);
+  CHECK(t.stride(0) == 3 * 5 * 7 * 16);
+  CHECK(t.offset() == (7 + 1) * 16);
+  const Tensor part = t.slice(0, 1, 2).slice(1, 16, 40);
+  CHECK(part.shape() == Shape{1, 24, 3, 5});
+  CHECK(part.offset() == t.offset() + t.stride(0) + t.stride(1));
+  CHECK(part.is_blocked());
+  CHECK_THROWS_AS(t.slice(1, 8, 24), Error);
+  CHECK_THROWS_AS(t.slice(3, 0, 2), Error);
+  CHECK_THROWS_AS(t.data<float>(), Error);
+  CHECK_THROWS_AS(t.at({0, 0, 0, 0}), Error);
+  CHECK_THROWS_AS(t.clone(), Error);
+  CHECK(to_string(t).find("blocked") != std::string::npos);
+}

@@ -1,0 +1,75 @@
+// Average precision by yolov7's rule and by COCO's, and the confusion matrix (eval.md section 3).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace mtyolo::train {
+
+// Corners in pixels of the original image.
+struct ScoredBox {
+  double x1 = 0, y1 = 0, x2 = 0, y2 = 0;
+  float score = 0;
+  int cls = 0;  // global id
+};
+struct TruthBox {
+  double x1 = 0, y1 = 0, x2 = 0, y2 = 0;
+  int cls = 0;
+  double area = -1;  // COCO's `area`; negative: width * height
+  bool crowd = false;
+};
+struct ImageResult {
+  std::vector<ScoredBox> found;  // by decreasing score
+  std::vector<TruthBox> truth;
+};
+
+inline constexpr int kIouThresholds = 10;  // 0.50, 0.55, ... 0.95
+
+struct ClassMetrics {
+  int cls = 0;
+  int64_t images = 0, labels = 0;
+  double precision = 0, recall = 0, f1 = 0;  // at the confidence of the best mean F1
+  std::array<double, kIouThresholds> ap{};
+  double ap50() const { return ap[0]; }
+  double ap50_95() const;
+};
+// On 1000 confidences 0..1, per class of `classes`, at IoU 0.5; pr: precision at 1000 recalls 0..1.
+struct Curves {
+  std::vector<std::vector<double>> precision, recall, f1, pr;
+};
+struct Metrics {
+  std::vector<ClassMetrics> classes;  // those that occur in the labels, ascending
+  Curves curves;
+  double confidence = 0;                                      // of the best mean F1
+  double precision = 0, recall = 0, map50 = 0, map50_95 = 0;  // means over `classes`
+  int64_t images = 0, labels = 0;
+  // 0.1 * mAP@.5 + 0.9 * mAP@.5:.95
+  double fitness() const { return 0.1 * map50 + 0.9 * map50_95; }
+};
+
+enum class ApRule : uint8_t { kV7, kV5 };  // the sentinel recall of eval.md section 3
+Metrics yolo_metrics(const std::vector<ImageResult>& images, int nc, ApRule rule = ApRule::kV7);
+// Means over a subset of classes (a head).
+Metrics restrict_to(const Metrics& all, const std::vector<int>& classes);
+
+struct CocoMetrics {
+  double ap = -1, ap50 = -1, ap75 = -1, ap_small = -1, ap_medium = -1, ap_large = -1;
+  double ar1 = -1, ar10 = -1, ar100 = -1, ar_small = -1, ar_medium = -1, ar_large = -1;
+  struct PerClass {
+    int cls = 0;
+    double ap = -1, ap50 = -1, ap75 = -1;
+  };
+  std::vector<PerClass> classes;
+};
+CocoMetrics coco_metrics(const std::vector<ImageResult>& images, int nc);
+
+// counts[predicted][true], (nc + 1) square, index nc = background; score > 0.25, IoU > 0.45; all images.
+struct ConfusionMatrix {
+  int nc = 0;
+  std::vector<int64_t> counts;
+  int64_t at(int predicted, int truth) const { return counts[size_t(predicted * (nc + 1) + truth)]; }
+};
+ConfusionMatrix confusion_matrix(const std::vector<ImageResult>& images, int nc);
+
+}  // namespace mtyolo::train
