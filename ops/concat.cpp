@@ -1,5 +1,6 @@
 #include "ops/concat.h"
 
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 
 namespace mtyolo::ops {
@@ -18,7 +19,7 @@ Shape concat_shape(std::span<const Shape> inputs) {
   return shape;
 }
 
-void concat_forward(Context&, std::span<const Tensor> inputs, Tensor& y) {
+void concat_forward(Context& ctx, std::span<const Tensor> inputs, Tensor& y) {
   std::vector<Shape> shapes;
   for (const Tensor& x : inputs) {
     check_floating("concat", "input", x);
@@ -27,6 +28,7 @@ void concat_forward(Context&, std::span<const Tensor> inputs, Tensor& y) {
   }
   const Shape shape = concat_shape(shapes);
   check_output("concat", y, shape, inputs[0]);
+  if (y.is_blocked()) return blocked::concat_forward(ctx, inputs, y);
   int64_t channel = 0;
   for (const Tensor& x : inputs) {
     // Image by image, so that contiguous tensors are copied as whole blocks.

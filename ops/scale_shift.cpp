@@ -1,5 +1,6 @@
 #include "ops/scale_shift.h"
 
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 #include "ops/cpu/kernels.h"
 
@@ -13,6 +14,7 @@ void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, 
                "scale_shift: implicit has shape {}, expected [1,{},1,1] for the input {}", implicit.shape(),
                x.size(1), x);
   check_output("scale_shift", y, x.shape(), x);
+  if (y.is_blocked()) return blocked::scale_shift_forward(ctx, x, implicit, p, y);
   scale_shift_cpu(ctx, x, implicit, p, y);
 }
 
