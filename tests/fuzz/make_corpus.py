@@ -307,6 +307,49 @@ LABELS = {
 }
 
 
+IMAGES = '"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 50}, {"id": 7, "file_name": "b/c.png"}]'
+CATEGORIES = '"categories": [{"id": 3, "name": "a", "supercategory": "x"}, {"id": 9, "name": "b"}]'
+COCO = {
+    "boxes": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 30.5, 4e1], "area": 70.5, "iscrowd": 0}]',
+    "polygon": '[{"id": 1, "image_id": 7, "category_id": 9, "bbox": [0, 0, 9, 9], "segmentation": [[1,2,3,4,5,6]]}]',
+    "crowd": '[{"id": 1, "image_id": 7, "category_id": 9, "bbox": [0, 0, 9, 9], "iscrowd": 1, '
+             '"segmentation": {"counts": [1, 2, 3], "size": [50, 100]}}]',
+    "outside": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [-5, 40, 500, 50]}]',
+    "short": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 3]}, {"image_id": 99, "category_id": 3}]',
+    "negative": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, -3, 4]}]',
+    "texts": '[{"id": "1", "image_id": null, "category_id": true}]',
+    "unknown": '[{"id": 1, "image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]}]',
+    "deep": "[" * 80,
+}
+
+XML_BOX = "<bndbox><xmin>10</xmin><ymin>5.0</ymin><xmax>30</xmax><ymax>25</ymax></bndbox>"
+XMLS = {
+    "plain": f"<object><name>cat</name><difficult>1</difficult>{XML_BOX}</object>",
+    "size": f"<size><width>200</width><height>0</height></size><object>{XML_BOX}<name> dog </name></object>",
+    "part": f"<object><name>cat</name><part><name>x</name>{XML_BOX}</part>{XML_BOX}</object>",
+    "outside": "<object><name>cat</name>" + XML_BOX.replace("10", "-10").replace("30", "3e9") + "</object>",
+    "swapped": "<object><name>cat</name>" + XML_BOX.replace("10", "90") + "</object>",
+    "unknown": f"<object><name>cow</name>{XML_BOX}</object>",
+    "escapes": f"<object><name>&#99;at</name><!-- x --><![CDATA[y]]>{XML_BOX}</object>",
+    "empty": "",
+    "deep": "<a>" * 70 + "</a>" * 70,
+}
+
+
+def cache_entry(path, *numbers):
+    return struct.pack("<I", len(path)) + path + struct.pack("<Qqii", *numbers)
+
+
+IMAGE_CACHES = {
+    "none": b"",
+    "two": cache_entry(b"a.jpg", 1000, -5, 640, 480) + cache_entry(b"b/c.png", 1, 2, 10, 65535),
+    "twice": cache_entry(b"a.jpg", 1000, 5, 640, 480) * 2,
+    "small": cache_entry(b"a.jpg", 1000, 5, 9, 480),
+    "cut": cache_entry(b"a.jpg", 1000, 5, 640, 480)[:-1],
+    "long": b"\xff\xff\xff\xff",
+}
+
+
 def with_cuts(items):
     """Every input, and its first two thirds."""
     for file, content in items:
@@ -335,6 +378,10 @@ def corpus():
         "cfg_yaml": texts(CFG_YAMLS),
         "path_list": PATH_LISTS.items(),
         "label": LABELS.items(),
+        "coco_json": with_cuts((file, f'{{{IMAGES}, "annotations": {a}, {CATEGORIES}}}'.encode())
+                               for file, a in COCO.items()),
+        "voc_xml": with_cuts((file, f"<annotation>{x}</annotation>".encode()) for file, x in XMLS.items()),
+        "image_cache": IMAGE_CACHES.items(),
     }.items()}
 
 
