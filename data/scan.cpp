@@ -118,8 +118,10 @@ std::vector<ScanItem> collect_items(const std::vector<std::unique_ptr<LabelSourc
   for (size_t s = 0; s < sources.size(); ++s)
     for (size_t i = 0; i < sources[s]->images.size(); ++i)
       items.push_back({sources[s].get(), s, i, labelled[s]});
-  std::stable_sort(items.begin(), items.end(),
-                   [](const ScanItem& a, const ScanItem& b) { return a.image().path < b.image().path; });
+  std::sort(items.begin(), items.end(), [](const ScanItem& a, const ScanItem& b) {
+    const int order = a.image().path.compare(b.image().path);
+    return order != 0 ? order < 0 : std::pair(a.source_index, a.index) < std::pair(b.source_index, b.index);
+  });
   std::vector<ScanItem> once;
   for (const ScanItem& item : items) {
     if (once.empty() || once.back().image().path != item.image().path) {

@@ -27,7 +27,7 @@ bool is_voc_xml(const EntryCfg& entry) { return is_voc_list(entry.path); }
 constexpr Format kFormats[] = {
     {"COCO JSON", is_coco_json, open_coco_json},
     {"PASCAL VOC", is_voc_xml, open_voc_xml},
-    {"YOLO txt", is_yolo_txt, open_yolo_txt},
+    {kYoloTxtName, is_yolo_txt, open_yolo_txt},
 };
 
 }  // namespace
