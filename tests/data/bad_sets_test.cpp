@@ -122,8 +122,9 @@ TEST_CASE("data: messages about bad sets say what is wrong and where") {
   CHECK_THAT(text("sets/no-images"), Catch::Contains("no images found in"));
   const auto findings = [](const std::string& name) {
     const DataCfg cfg = read_data_cfg((bad_folder() / name / "data.yaml").string(), DataCfgUse::kPaths);
+    const auto set = open_dataset(cfg, cfg.train);
     std::string all;
-    for (const Finding& f : open_dataset(cfg, cfg.train)->report().findings) all += f.message + "\n";
+    for (const Finding& f : set->report().findings) all += f.message + "\n";
     return all;
   };
   CHECK_THAT(findings("labels/class-out-of-range"),

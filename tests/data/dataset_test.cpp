@@ -249,3 +249,23 @@ TEST_CASE("data: a damaged cache is ignored with a note and made anew, a read-on
   CHECK(open_cached(folder).boxes == 1);
   CHECK_THAT(capture.text(), Catch::Contains("decoded anew"));
 }
+
+TEST_CASE("data: a set of ten may lose five images, not six; findings do not depend on the threads") {
+  const TempFolder folder;
+  for (int i = 0; i < 10; ++i)
+    write_sample(folder, std::to_string(i), i < 5 ? "0 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1" : "0 0.5 0.5 0.1");
+  const auto findings = [&](int threads) {
+    DatasetParams params;
+    params.threads = threads;
+    const auto set = open_dataset(three_classes(), {folder.path("images")}, params);
+    std::string all;
+    for (const Finding& f : set->report().findings) all += f.message + "\n";
+    return all;
+  };
+  const std::string one = findings(1);
+  CHECK(std::count(one.begin(), one.end(), '\n') == 10);
+  CHECK(findings(4) == one);
+  folder.write("labels/0.txt", "x");
+  CHECK_THAT(error_text([&] { findings(2); }),
+             Catch::Contains("6 of the 10 images") && Catch::Contains("0.txt: line 1"));
+}
