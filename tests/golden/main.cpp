@@ -18,6 +18,8 @@ const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
     {"detect", run_detect_case},
     {"letterbox", run_letterbox_case},
     {"multitask", run_multitask_case},
+    {"loss", run_loss_case},
+    {"train-step", run_train_step_case},
 };
 
 int list_cases() {
