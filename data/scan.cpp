@@ -10,7 +10,7 @@
 #include "core/thread_pool.h"
 #include "data/formats/format_table.h"
 #include "data/formats/yolo_txt.h"
-#include "data/image_cache.h"
+#include "data/scan_cache.h"
 
 namespace mtyolo::data {
 namespace {
@@ -66,7 +66,7 @@ void note_labels(ScannedItem& item, const Labels& labels, const LabelSource::Ima
   item.findings.insert(item.findings.end(), labels.findings.begin(), labels.findings.end());
 }
 
-ScannedItem scan_item(const ScanItem& item, const DatasetParams& params, const ImageCache& cache) {
+ScannedItem scan_item(const ScanItem& item, const DatasetParams& params, const ScanCache& cache) {
   ScannedItem out;
   const LabelSource::Image& image = item.image();
   try {
@@ -260,16 +260,16 @@ class EntryCaches {
   explicit EntryCaches(bool used) : used_(used) {}
   void load(const std::string& entry) {
     if (!used_) return;
-    files_.push_back(image_cache_path(entry));
-    caches_.push_back(ImageCache::load(files_.back()));
+    files_.push_back(scan_cache_path(entry));
+    caches_.push_back(ScanCache::load(files_.back()));
   }
-  const ImageCache& of(size_t source) const {
-    static const ImageCache none;
+  const ScanCache& of(size_t source) const {
+    static const ScanCache none;
     return used_ ? caches_[source] : none;
   }
   void save(const std::vector<ScanItem>& items, const std::vector<ScannedItem>& scanned) const {
     for (size_t c = 0; c < caches_.size(); ++c) {
-      ImageCache fresh;
+      ScanCache fresh;
       bool changed = false;
       for (size_t i = 0; i < items.size(); ++i) {
         const ScannedItem& s = scanned[i];
@@ -284,7 +284,7 @@ class EntryCaches {
  private:
   bool used_;
   std::vector<std::string> files_;
-  std::vector<ImageCache> caches_;
+  std::vector<ScanCache> caches_;
 };
 
 }  // namespace
@@ -294,7 +294,7 @@ ScannedSplit scan_split(const DataCfg& cfg, const std::vector<std::string>& entr
   ScannedSplit out;
   std::vector<std::unique_ptr<LabelSource>> sources;
   std::vector<uint64_t> labelled;
-  EntryCaches caches(params.image_cache && params.read_every_image);
+  EntryCaches caches(params.scan_cache && params.read_every_image);
   for (const std::string& path : entries) {
     const EntryCfg entry = cfg.entry(path);
     sources.push_back(format_of(entry).open(cfg, entry));

@@ -7,7 +7,7 @@
 #include "core/log.h"
 #include "data/encode.h"
 #include "data/formats/yolo_txt.h"
-#include "data/image_cache.h"
+#include "data/scan_cache.h"
 #include "tests/data/pictures.h"
 #include "tests/support/golden.h"
 #include "tests/support/skip.h"
@@ -196,7 +196,7 @@ namespace {
 
 ScanReport open_cached(const TempFolder& folder) {
   DatasetParams params;
-  params.image_cache = true;
+  params.scan_cache = true;
   params.threads = 2;
   const auto set = open_dataset(three_classes(), {folder.path("images")}, params);
   return set->report();
@@ -210,7 +210,7 @@ TEST_CASE("data: the cache spares decoding, and an edited label or image is stil
   CHECK(open_cached(folder).boxes == 3);
   const std::string file = folder.path("images.mtyolo-cache");
   REQUIRE(fs::exists(file));
-  CHECK(ImageCache::load(file).size() == 3);
+  CHECK(ScanCache::load(file).size() == 3);
 
   folder.write("labels/a.txt", "0 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.2 0.1");
   CHECK(open_cached(folder).boxes == 4);
@@ -235,8 +235,8 @@ TEST_CASE("data: a damaged cache is ignored with a note and made anew, a read-on
   for (const size_t at : {size_t{0}, good.size() / 2, good.size() - 1}) {
     std::string bad = good;
     bad[at] ^= 1;
-    CHECK(!ImageCache::from_bytes(bad));
-    CHECK(!ImageCache::from_bytes(good.substr(0, at)));
+    CHECK(!ScanCache::from_bytes(bad));
+    CHECK(!ScanCache::from_bytes(good.substr(0, at)));
     folder.write("images.mtyolo-cache", bad);
     const log::Capture capture;
     CHECK(open_cached(folder).boxes == 1);

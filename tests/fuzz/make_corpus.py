@@ -381,7 +381,7 @@ def corpus():
         "coco_json": with_cuts((file, f'{{{IMAGES}, "annotations": {a}, {CATEGORIES}}}'.encode())
                                for file, a in COCO.items()),
         "voc_xml": with_cuts((file, f"<annotation>{x}</annotation>".encode()) for file, x in XMLS.items()),
-        "image_cache": IMAGE_CACHES.items(),
+        "scan_cache": IMAGE_CACHES.items(),
     }.items()}
 
 

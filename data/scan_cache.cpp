@@ -1,4 +1,4 @@
-#include "data/image_cache.h"
+#include "data/scan_cache.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -36,19 +36,19 @@ std::optional<FileStamp> stamp_of(const std::string& path) {
   return FileStamp{bytes, int64_t(modified.time_since_epoch().count())};
 }
 
-std::optional<ImageSize> ImageCache::find(const std::string& path, const FileStamp& stamp) const {
+std::optional<ImageSize> ScanCache::find(const std::string& path, const FileStamp& stamp) const {
   const auto at = entries_.find(path);
   if (at == entries_.end() || at->second.stamp != stamp) return {};
   return at->second.size;
 }
 
-void ImageCache::add(const std::string& path, const FileStamp& stamp, const ImageSize& size) {
+void ScanCache::add(const std::string& path, const FileStamp& stamp, const ImageSize& size) {
   entries_[path] = {stamp, size};
 }
 
 // Little-endian: per image the length of its path (u32), the path, bytes (u64), modified (i64), width and
 // height (i32).
-std::string ImageCache::to_bytes() const {
+std::string ScanCache::to_bytes() const {
   std::vector<const std::string*> paths;
   for (const auto& [path, entry] : entries_) paths.push_back(&path);
   std::sort(paths.begin(), paths.end(), [](const auto* a, const auto* b) { return *a < *b; });
@@ -65,11 +65,11 @@ std::string ImageCache::to_bytes() const {
   return out + digest(out);
 }
 
-std::optional<ImageCache> ImageCache::from_bytes(std::string_view bytes) {
+std::optional<ScanCache> ScanCache::from_bytes(std::string_view bytes) {
   if (bytes.size() < kMagic.size() + kDigestSize || !bytes.starts_with(kMagic)) return {};
   const std::string_view body = bytes.substr(0, bytes.size() - kDigestSize);
   if (digest(body) != bytes.substr(body.size())) return {};
-  ImageCache cache;
+  ScanCache cache;
   ByteReader reader(std::as_bytes(std::span(body)), kMagic.size());
   while (!reader.at_end()) {
     const auto length = reader.little<uint32_t>();
@@ -87,7 +87,7 @@ std::optional<ImageCache> ImageCache::from_bytes(std::string_view bytes) {
   return cache;
 }
 
-ImageCache ImageCache::load(const std::string& file) {
+ScanCache ScanCache::load(const std::string& file) {
   std::error_code ignored;
   if (!fs::exists(file, ignored)) return {};
   try {
@@ -99,7 +99,7 @@ ImageCache ImageCache::load(const std::string& file) {
   return {};
 }
 
-void ImageCache::save(const std::string& file) const {
+void ScanCache::save(const std::string& file) const {
   try {
     write_file_atomically(file, to_bytes());
   } catch (const Error& e) {
@@ -107,7 +107,7 @@ void ImageCache::save(const std::string& file) const {
   }
 }
 
-std::string image_cache_path(const std::string& entry) {
+std::string scan_cache_path(const std::string& entry) {
   std::string path = entry;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path + ".mtyolo-cache";

@@ -23,7 +23,7 @@ struct FileStamp {
 };
 std::optional<FileStamp> stamp_of(const std::string& path);
 
-class ImageCache {
+class ScanCache {
  public:
   // The size of an image that was decoded whole, if the file still has the stamp.
   std::optional<ImageSize> find(const std::string& path, const FileStamp& stamp) const;
@@ -32,11 +32,11 @@ class ImageCache {
 
   std::string to_bytes() const;  // ends in the SHA-256 of what comes before
   // Nothing if the bytes are no cache of this version, or damaged.
-  static std::optional<ImageCache> from_bytes(std::string_view bytes);
+  static std::optional<ScanCache> from_bytes(std::string_view bytes);
 
   // A cache that is not there, cannot be read or is damaged is an empty one; a folder that cannot be written
   // to stays as it is. Each is worth a note, never an error.
-  static ImageCache load(const std::string& file);
+  static ScanCache load(const std::string& file);
   void save(const std::string& file) const;
 
  private:
@@ -47,6 +47,6 @@ class ImageCache {
   std::unordered_map<std::string, Entry> entries_;
 };
 
-std::string image_cache_path(const std::string& entry);
+std::string scan_cache_path(const std::string& entry);
 
 }  // namespace mtyolo::data

@@ -4,16 +4,16 @@
 #include <cstdlib>
 
 #include "core/sha256.h"
-#include "data/image_cache.h"
+#include "data/scan_cache.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace mtyolo;
   std::string bytes = "mtyolo image cache 1\n";
   bytes.append(reinterpret_cast<const char*>(data), size);
   bytes += sha256_hex(std::as_bytes(std::span(bytes)));
-  if (const auto cache = data::ImageCache::from_bytes(bytes)) {
+  if (const auto cache = data::ScanCache::from_bytes(bytes)) {
     const std::string again = cache->to_bytes();
-    const auto same = data::ImageCache::from_bytes(again);
+    const auto same = data::ScanCache::from_bytes(again);
     if (!same || same->size() != cache->size() || same->to_bytes() != again) std::abort();
   }
   return 0;
