@@ -7,6 +7,7 @@
 
 namespace mtyolo::cli {
 
+std::unique_ptr<Verb> make_anchors();
 std::unique_ptr<Verb> make_bench();
 std::unique_ptr<Verb> make_data();
 std::unique_ptr<Verb> make_export();
@@ -24,6 +25,7 @@ const std::vector<VerbEntry>& verbs() {
       {"export", "a network as a file for other engines", make_export},
       {"data", "check a data set, or say what it consists of", make_data},
       {"split", "images shared out to train, val and test", make_split},
+      {"anchors", "anchors that fit the labels of a data set", make_anchors},
       {"info", "a weight file, a cfg, a run; this machine and build", make_info},
       {"bench", "how long a model takes", make_bench},
   };

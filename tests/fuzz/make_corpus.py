@@ -340,7 +340,7 @@ def cache_entry(path, *numbers):
     return struct.pack("<I", len(path)) + path + struct.pack("<Qqii", *numbers)
 
 
-IMAGE_CACHES = {
+SCAN_CACHES = {
     "none": b"",
     "two": cache_entry(b"a.jpg", 1000, -5, 640, 480) + cache_entry(b"b/c.png", 1, 2, 10, 65535),
     "twice": cache_entry(b"a.jpg", 1000, 5, 640, 480) * 2,
@@ -348,6 +348,14 @@ IMAGE_CACHES = {
     "cut": cache_entry(b"a.jpg", 1000, 5, 640, 480)[:-1],
     "long": b"\xff\xff\xff\xff",
 }
+
+
+def cached_images():
+    """A 2 x 1 picture for the key of the target, one for another key, and one that claims more than it has."""
+    for file, key, width in [("whole", "a\n1\n2\n3\n1", 2), ("other", "b\n1\n2\n3\n1", 2), ("wide", "a\n1\n2\n3\n1", 60000)]:
+        body = b"mtyolo image 1\n" + struct.pack("<I", len(key)) + key.encode()
+        body += struct.pack("<II", width, 1) + bytes(range(6))
+        yield file, body + struct.pack("<I", zlib.crc32(body))
 
 
 def with_cuts(items):
@@ -374,6 +382,7 @@ def corpus():
         "jpeg": jpegs(),
         "png": pngs(),
         "bmp": bmps(),
+        "cached_image": with_cuts(cached_images()),
         "data_yaml": texts(DATA_YAMLS),
         "cfg_yaml": texts(CFG_YAMLS),
         "path_list": PATH_LISTS.items(),
@@ -381,7 +390,7 @@ def corpus():
         "coco_json": with_cuts((file, f'{{{IMAGES}, "annotations": {a}, {CATEGORIES}}}'.encode())
                                for file, a in COCO.items()),
         "voc_xml": with_cuts((file, f"<annotation>{x}</annotation>".encode()) for file, x in XMLS.items()),
-        "scan_cache": IMAGE_CACHES.items(),
+        "scan_cache": SCAN_CACHES.items(),
     }.items()}
 
 
