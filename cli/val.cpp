@@ -11,12 +11,13 @@
 #include "data/coco_classes.h"
 #include "models/model.h"
 #include "train/metrics_report.h"
+#include "train/plots/pictures.h"
 
 namespace mtyolo::cli {
 namespace {
 
 constexpr double kSpeedConf = 0.25, kSpeedIou = 0.45;
-constexpr int kMinStride = 32, kMaxWorkers = 8, kShortTable = 50;
+constexpr int kMinStride = 32, kMaxWorkers = 8, kShortTable = 50, kBatchPictures = 3;
 
 class Val : public Verb {
  public:
@@ -54,7 +55,8 @@ class Val : public Verb {
     const auto dataset = open(cfg, ctx.pool().size());
     const std::string folder = wants_folder() ? make_run_folder(common) : "";
     ValOutput output({folder, save_json_, save_txt_ || save_hybrid_, save_conf_, category_ids()}, *dataset);
-    const train::Evaluation e = evaluate(*dataset, cfg, output, ctx.pool().size(), common);
+    classes_table_ = {names_, rows_};
+    const train::Evaluation e = evaluate(*dataset, cfg, output, folder, ctx.pool().size(), common);
     if (interrupted()) return ExitCode::kRuntime;
     output.finish();
     report(e, folder, common);
@@ -123,7 +125,7 @@ class Val : public Verb {
   }
 
   train::Evaluation evaluate(const data::Dataset& dataset, const data::DataCfg& cfg, ValOutput& output,
-                             int threads, const CommonOptions& common) {
+                             const std::string& folder, int threads, const CommonOptions& common) {
     data::LoaderParams loading;
     loading.batch_size = int(std::min<int64_t>(batch_, dataset.size()));
     loading.img_size = size_;
@@ -148,12 +150,23 @@ class Val : public Verb {
     hooks.on_found = [&](const data::Batch& batch, const train::EvaluateHooks::Boxes& found) {
       output.add_predictions(batch, found);
       if (!save_hybrid_) output.write_labels(batch, found);
+      if (!folder.empty() && drawn_ < kBatchPictures) draw_batch(batch, found, folder);
     };
     if (save_hybrid_)
       hooks.on_hybrid = [&](const data::Batch& batch, const train::EvaluateHooks::Boxes& found) {
         output.write_labels(batch, found);
       };
     return train::evaluate(*detector_, dataset, loader, params, hooks);
+  }
+
+  void draw_batch(const data::Batch& batch, const train::EvaluateHooks::Boxes& found,
+                  const std::string& folder) {
+    const std::string name = fmt::format("val_batch{}", drawn_++);
+    train::write_picture(
+        folder, train::encode_picture(name + "_labels.jpg", train::draw_batch_labels(batch, classes_table_)));
+    train::write_picture(folder,
+                         train::encode_picture(name + "_pred.jpg",
+                                               train::draw_batch_predictions(batch, found, classes_table_)));
   }
 
   void report(const train::Evaluation& e, const std::string& folder, const CommonOptions& common) const {
@@ -164,9 +177,12 @@ class Val : public Verb {
     d["data"] = data_file_;
     d["task"] = task_;
     d["img_size"] = size_;
-    if (!folder.empty())
+    if (!folder.empty()) {
+      for (const auto& picture : train::draw_metrics(r.yolo, r.confusion, classes_table_))
+        train::write_picture(folder, picture);
       write_file_atomically(folder + "/metrics.json",
                             d.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    }
     if (common.json) {
       print_json(d);
     } else {
@@ -192,6 +208,8 @@ class Val : public Verb {
   std::vector<std::string> names_;
   std::vector<data::HeadCfg> rows_;  // heads of the model that run
   std::vector<int> classes_;         // with --heads: theirs; empty = all
+  train::ClassTable classes_table_;
+  int drawn_ = 0;  // batches
   std::unique_ptr<models::Detector> detector_;
 };
 

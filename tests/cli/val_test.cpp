@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "core/file.h"
@@ -114,6 +115,10 @@ TEST_CASE("val: prints the table, and files name every image once") {
     CHECK(int(p.at("category_id")) < 3);
   }
   CHECK(ids == std::set<std::string>{"1", "\"x/2\"", "\"y/02\""});
+
+  for (const char* name :
+       {"PR_curve.png", "confusion_matrix.png", "val_batch0_labels.jpg", "val_batch0_pred.jpg"})
+    CHECK(data::read_image(s.folder.path(std::string("runs/exp/") + name)).width > 100);
 
   std::istringstream line(s.run("labels/x/2.txt"));
   double cls = -1, cx = 0, cy = 0, w = 0, h = 0, conf = 0;

@@ -109,7 +109,7 @@ TEST_CASE("evaluate: results are those of each image, in the order of the set, f
   }
   CHECK(whole.images[1].truth[0].cls == 1);
   CHECK(same(whole.images, s.run(3, false).images));
-  CHECK(s.run(2).width == 96);  // 64 / 32 + 0.5, rounded up
+  CHECK(s.run(7).width == 96);  // 64 / 32 + 0.5, rounded up
 }
 
 TEST_CASE("evaluate: the trainer gets predictions and raw maps of the whole batch") {
