@@ -49,7 +49,7 @@ class Val : public Verb {
   ExitCode run(const CommonOptions& common) override {
     settle();
     Context ctx = make_context(common);
-    data::DataCfg cfg = data::read_data_cfg(
+    const data::DataCfg cfg = data::read_data_cfg(
         data_file_, task_ == "train" ? data::DataCfgUse::kPaths : data::DataCfgUse::kValPaths);
     load(ctx, cfg, make_impls(common));
     const auto dataset = open(cfg, ctx.pool().size());
@@ -75,19 +75,15 @@ class Val : public Verb {
 
   bool wants_folder() const { return task_ != "speed" || save_json_ || save_txt_ || save_hybrid_; }
 
-  void load(Context& ctx, data::DataCfg& cfg, const ops::Impls& impls) {
+  void load(Context& ctx, const data::DataCfg& cfg, const ops::Impls& impls) {
     models::Model model = models::load_model(weights_, cfg_);
-    if (single_cls_) {
-      cfg.heads.clear();
-      if (cfg.names.size() != 1) cfg.names = {"item"};
-    } else {
-      check_same_classes(model.graph, cfg, weights_);
-    }
+    names_ = cfg.names;
+    if (!single_cls_) check_same_classes(model.graph, cfg, weights_);
+    else if (names_.size() != 1) names_ = {"item"};
     std::vector<std::string> have;
     for (const models::Head& h : model.graph.heads) have.push_back(h.name);
     check_heads(heads_, have);
     if (!heads_.empty()) model.graph = models::prune_heads(model.graph, heads_);
-    names_ = cfg.names;
     if (!single_cls_) rows_ = heads_of(model.graph);
     if (!single_cls_ && rows_.size() < have.size())
       for (const data::HeadCfg& h : rows_)
@@ -141,7 +137,7 @@ class Val : public Verb {
     params.max_det = max_det_;
     params.augment = augment_;
     params.single_cls = single_cls_;
-    params.heads = cfg.heads;
+    if (!single_cls_) params.heads = cfg.heads;
     params.classes = classes_;
     Progress progress("val", dataset.size(), common);
     train::EvaluateHooks hooks;
