@@ -365,6 +365,17 @@ def with_cuts(items):
         yield file + "_cut", content[:len(content) * 2 // 3]
 
 
+HYP_YAMLS = {
+    "plain": "lr0: 0.01\nlrf: 0.1\nmomentum: 0.937\nloss_ota: 1\nanchor_t: 4.0\nmosaic: 1.0\n",
+    "ours": "close_mosaic: 10\ncls_weights: [1, 0.5]\nhead_weights: {a: 1, 'b\"': 0.3}\nlr_groups: {model.0: 0.1}\n",
+    "unknown": "weight_deca: 0.1\n",
+    "not_built": "gridmask: 0.5\n",
+    "range": "momentum: 1.5\n",
+    "list": "- 1\n",
+    "empty": "",
+}
+
+
 def texts(items):
     return ((file + ".yaml", content.encode()) for file, content in items.items())
 
@@ -385,6 +396,7 @@ def corpus():
         "cached_image": with_cuts(cached_images()),
         "data_yaml": texts(DATA_YAMLS),
         "cfg_yaml": texts(CFG_YAMLS),
+        "hyp_yaml": texts(HYP_YAMLS),
         "path_list": PATH_LISTS.items(),
         "label": LABELS.items(),
         "coco_json": with_cuts((file, f'{{{IMAGES}, "annotations": {a}, {CATEGORIES}}}'.encode())

@@ -141,7 +141,7 @@ TEST_CASE("train: copies of a candidate cost the same, and the lowest number is 
 }
 
 TEST_CASE("train: 2000 objects in one image are assigned within a fixed workspace") {
-  const Scene s(640, 80, 2000, 4);
+  const Scene s(640, 20, 2000, 4);
   size_t candidates = 0;
   for (const auto& level : s.candidates) candidates += level.size();
   REQUIRE(candidates > 15'000);
