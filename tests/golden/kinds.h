@@ -12,6 +12,7 @@ void run_forward_case(const GoldenCase& c);
 void run_nms_case(const GoldenCase& c);
 void run_detect_case(const GoldenCase& c);
 void run_letterbox_case(const GoldenCase& c);
+void run_metrics_case(const GoldenCase& c);
 void run_multitask_case(const GoldenCase& c);
 
 }  // namespace mtyolo::test

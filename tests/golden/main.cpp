@@ -17,6 +17,7 @@ const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
     {"nms", run_nms_case},
     {"detect", run_detect_case},
     {"letterbox", run_letterbox_case},
+    {"metrics", run_metrics_case},
     {"multitask", run_multitask_case},
 };
 
