@@ -143,9 +143,10 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   position_ += bytes.size();
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(const std::function<void()>& before_rename) {
   errno = fault::at("fsync").error;
   if (errno != 0 || ::fsync(descriptor_) != 0) fail_write("cannot flush to disk");
+  if (before_rename) before_rename();
   const int fd = std::exchange(descriptor_, -1);
   const int fault_error = fault::at("rename").error;
   if (::close(fd) != 0 || (errno = fault_error) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
@@ -214,7 +215,11 @@ void link_file(const std::string& path, const std::string& second_name) {
   const std::string temporary =
       (p.parent_path() / ("." + p.filename().string() + ".tmp." + std::to_string(::getpid()))).string();
   ::unlink(temporary.c_str());
-  if (::link(path.c_str(), temporary.c_str()) != 0 || ::rename(temporary.c_str(), second_name.c_str()) != 0) {
+  bool there = ::link(path.c_str(), temporary.c_str()) == 0;
+  std::error_code copy_error;
+  if (!there && (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK))  // no hard links here
+    there = std::filesystem::copy_file(path, temporary, copy_error);
+  if (!there || ::rename(temporary.c_str(), second_name.c_str()) != 0) {
     const int reason = errno;
     ::unlink(temporary.c_str());
     fail_file(second_name, fmt::format("cannot link to {}: {}", path, std::strerror(reason)), "file_write");

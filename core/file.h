@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -51,7 +52,8 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   uint64_t position() const { return position_; }
-  void commit();
+  // Makes it durable and gives it its name; `before_rename` runs in between.
+  void commit(const std::function<void()>& before_rename = {});
 
  private:
   [[noreturn]] void fail_write(const char* what);

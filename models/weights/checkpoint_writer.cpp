@@ -110,7 +110,8 @@ const char* safetensors_code(DType type) {
 
 }  // namespace
 
-void write_pt(const std::string& path, const Checkpoint& checkpoint) {
+void write_pt(const std::string& path, const Checkpoint& checkpoint,
+              const std::function<void()>& before_rename) {
   PickleWriter writer;
   const std::string pickle = pickle_of(checkpoint, writer), version = "3\n", order = "little";
   const auto text = [](const std::string& t) { return std::as_bytes(std::span(t)); };
@@ -128,7 +129,7 @@ void write_pt(const std::string& path, const Checkpoint& checkpoint) {
   ZipWriter zip(file);
   for (const ManifestPart& part : parts) zip.add("archive/" + part.name, part.bytes);
   zip.finish();
-  file.commit();
+  file.commit(before_rename);
 }
 
 void write_safetensors(const std::string& path, const Checkpoint& checkpoint) {
