@@ -1,10 +1,10 @@
-// mtyolo bench: how long one forward pass takes, from process start to the steady state (conventions.md
-// section 2).
+// mtyolo bench: how long a subject takes, from process start to the steady state (conventions.md section 2).
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
 
+#include "cli/bench_subject.h"
 #include "cli/build_info.h"
 #include "cli/machine.h"
 #include "cli/output.h"
@@ -13,23 +13,38 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/random.h"
 #include "core/text.h"
-#include "models/model.h"
-#include "models/plan/detector.h"
 
 namespace mtyolo::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Subjects of the finished command; this version has the first.
-const std::vector<std::string> kSubjects{"model", "kernels", "train", "multitask", "data", "serve"};
-
 constexpr size_t kMaxReportBytes = size_t(64) << 20;
 
 [[noreturn]] void fail_usage(std::string message, std::string suggestion) {
   throw Error({ExitCode::kUsage, "usage", std::move(message), {}, {}, std::move(suggestion)});
+}
+
+struct SubjectEntry {
+  const char* name;
+  std::unique_ptr<BenchSubject> (*make)(Context&, const CommonOptions&, BenchParams&);
+};
+constexpr SubjectEntry kSubjects[] = {{"model", bench_model}};
+// Those of the finished command.
+const std::vector<std::string> kPlanned{"kernels", "train", "multitask", "data", "serve"};
+
+const SubjectEntry& find_subject(const std::string& name) {
+  std::vector<std::string> known;
+  for (const SubjectEntry& s : kSubjects) {
+    if (name == s.name) return s;
+    known.push_back(s.name);
+  }
+  const std::string usage = fmt::format("write mtyolo bench {} WEIGHTS", fmt::join(known, "|"));
+  if (std::find(kPlanned.begin(), kPlanned.end(), name) != kPlanned.end())
+    fail_usage(fmt::format("bench {} is not part of this version", name), usage);
+  fail_usage(fmt::format("bench: unknown subject {}{}", mtyolo::quoted(name), did_you_mean(name, known)),
+             usage);
 }
 
 double median(std::vector<double> values) {
@@ -38,22 +53,16 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-// One step of the plan, over the runs that were recorded.
-struct Layer {
-  std::string op, scope, detail;
-  double ms = 0, gflops = 0;
-};
-
 class Bench : public Verb {
  public:
   void register_options(Options& o) override {
     o.positionals(
         {"model WEIGHTS|CFG", "what to time: a model from a checkpoint, or from a cfg with random weights"},
         words_);
-    o.text("weights", weights_, "the same as WEIGHTS|CFG");
-    o.text("cfg", cfg_, "model description, when the weights bring none");
-    o.image_size("img-size", size_, "sides of the network input");
-    o.integer("batch-size", batch_, 1, 256, "images per run");
+    o.text("weights", params_.weights, "the same as WEIGHTS|CFG");
+    o.text("cfg", params_.cfg, "model description, when the weights bring none");
+    o.image_size("img-size", params_.size, "sides of the network input");
+    o.integer("batch-size", params_.batch, 1, 256, "images per run");
     o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
     o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
     o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");
@@ -68,68 +77,35 @@ class Bench : public Verb {
     if (stdio_ && (!out_.empty() || !against_.empty()))
       fail_usage("--stdio answers lines and writes no result", "leave --out and --against out");
     Context ctx = make_context(common);
-    load(ctx, common);
-    forward();
+    subject_ = find_subject(words_[0]).make(ctx, common, params_);
+    subject_->once();
     start_s_ = seconds_since_process_start();
     if (stdio_) return answer_lines();
 
-    for (int i = 0; i < warmup_ && !interrupted(); ++i) forward();
+    for (int i = 0; i < warmup_ && !interrupted(); ++i) subject_->once();
     measure();
-    if (common.verbose) measure_layers();
+    if (common.verbose) layers_ = subject_->layers(interrupted);
     if (wall_ms_.empty()) return ExitCode::kDone;  // interrupted
     return report(common, ctx.pool().size());
   }
 
  private:
   void read_words() {
-    const std::string& subject = words_[0];
-    if (subject != kSubjects[0]) {
-      if (std::find(kSubjects.begin(), kSubjects.end(), subject) != kSubjects.end())
-        fail_usage(fmt::format("bench {} is not part of this version", subject),
-                   "it has: mtyolo bench model WEIGHTS");
-      fail_usage(fmt::format("bench: unknown subject {}{}", mtyolo::quoted(subject),
-                             did_you_mean(subject, kSubjects)),
-                 "write mtyolo bench model WEIGHTS");
-    }
+    find_subject(words_[0]);
+    std::string& weights = params_.weights;
     if (words_.size() > 2) fail_usage(fmt::format("bench: unexpected {}", mtyolo::quoted(words_[2])), "");
     if (words_.size() == 2) {
-      if (!weights_.empty()) fail_usage("bench model: the weights are given twice", "give them once");
-      weights_ = words_[1];
+      if (!weights.empty()) fail_usage("bench: the weights are given twice", "give them once");
+      weights = words_[1];
     }
-    if (weights_.empty())
-      fail_usage("bench model: WEIGHTS or CFG is missing", "write mtyolo bench model yolov7.pt");
+    if (weights.empty())
+      fail_usage(fmt::format("bench {}: WEIGHTS or CFG is missing", words_[0]),
+                 fmt::format("write mtyolo bench {} yolov7.pt", words_[0]));
   }
 
-  bool is_cfg() const {
-    const auto& shipped = models::shipped_cfg_names();
-    return weights_.ends_with(".yaml") || weights_.ends_with(".yml") ||
-           std::find(shipped.begin(), shipped.end(), weights_) != shipped.end();
-  }
-
-  void load(Context& ctx, const CommonOptions& common) {
-    {
-      const models::Model model =
-          is_cfg() ? models::model_from_cfg(models::cfg_by_name(weights_), uint64_t(common.seed))
-                   : models::load_model(weights_, cfg_);
-      detector_ =
-          std::make_unique<models::Detector>(ctx, model.graph, model.weights, make_impls(common));
-    }
-    const int stride = detector_->graph().max_stride;
-    if (size_ % stride != 0) {
-      size_ = (size_ + stride - 1) / stride * stride;
-      log::warning("--img-size is not a multiple of {}: {} is used", stride, size_);
-    }
-    const Shape input = models::infer_shapes(detector_->graph(), batch_, size_, size_)[0];
-    images_ = Tensor::empty(input);
-    RandomStream random(uint64_t(common.seed), 0, 0);
-    for (int64_t i = 0; i < images_.numel(); ++i) images_.data<float>()[i] = float(random.uniform());
-  }
-
-  void forward() { detector_->forward(images_); }
-
-  double timed_forward() {
+  double timed_run() {
     const auto begin = Clock::now();
-    forward();
+    subject_->once();
     return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
   }
 
@@ -147,7 +123,7 @@ class Bench : public Verb {
         fail_usage(fmt::format("--stdio: the line is {}", mtyolo::quoted(text)),
                    "expected 'run K' or 'quit'");
       std::vector<double> ms;
-      for (int64_t i = 0; i < *count && !interrupted(); ++i) ms.push_back(timed_forward());
+      for (int64_t i = 0; i < *count && !interrupted(); ++i) ms.push_back(timed_run());
       print_json({{"ms", ms}});
     }
     print_json({{"rss_mib", peak_memory_mib()}});
@@ -159,32 +135,16 @@ class Bench : public Verb {
     const double cpu_begin = process_cpu_seconds();
     const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
     while ((int(wall_ms_.size()) < reps_ || elapsed() < min_time_) && !interrupted())
-      wall_ms_.push_back(timed_forward());
+      wall_ms_.push_back(timed_run());
     cpu_ms_ = (process_cpu_seconds() - cpu_begin) * 1e3 / double(std::max<size_t>(wall_ms_.size(), 1));
-  }
-
-  // Median time of every step over a few runs of their own, so that the clock between the steps costs the
-  // total nothing.
-  void measure_layers() {
-    constexpr int kRuns = 9;
-    const models::Plan& plan = detector_->plan_for(images_);
-    std::vector<std::vector<double>> ms(plan.steps().size());
-    detector_->on_step([&](size_t step, double milliseconds) { ms[step].push_back(milliseconds); });
-    for (int i = 0; i < kRuns && !interrupted(); ++i) forward();
-    detector_->on_step({});
-    for (size_t i = 0; i < ms.size(); ++i) {
-      const models::Plan::StepInfo& info = plan.steps()[i];
-      const double time = ms[i].empty() ? 0 : median(ms[i]);
-      layers_.push_back({info.op, info.scope, info.detail, time, time > 0 ? info.flops / time * 1e-6 : 0});
-    }
   }
 
   Json result() const {
     const auto [low, high] = std::minmax_element(wall_ms_.begin(), wall_ms_.end());
-    const double flops = models::conv_flops(detector_->graph(), batch_, size_, size_);
-    const std::string model = std::filesystem::path(weights_).stem().string();
+    const double flops = subject_->flops();
+    const std::string model = std::filesystem::path(params_.weights).stem().string();
     const double time = median(wall_ms_);
-    Json entry{{"name", fmt::format("model/{}/{}/{}", model, size_, batch_)},
+    Json entry{{"name", fmt::format("{}/{}/{}/{}", words_[0], model, params_.size, params_.batch)},
                {"run_type", "iteration"},
                {"iterations", wall_ms_.size()},
                {"real_time", time},
@@ -193,7 +153,7 @@ class Bench : public Verb {
                {"min_time", *low},
                {"max_time", *high},
                {"gflops", flops / time * 1e-6}};
-    for (const Layer& l : layers_)
+    for (const BenchLayer& l : layers_)
       entry["layers"].push_back(
           {{"op", l.op}, {"scope", l.scope}, {"shape", l.detail}, {"ms", l.ms}, {"gflops", l.gflops}});
     return entry;
@@ -250,7 +210,7 @@ class Bench : public Verb {
   void print_text(const Json& d, int threads) const {
     const Json& b = d["benchmarks"][0];
     std::string text;
-    for (const Layer& l : layers_)
+    for (const BenchLayer& l : layers_)
       text += fmt::format("{:>9.3f} ms {:>7.1f} GFLOP/s  {:14} {:28} {}\n", l.ms, l.gflops, l.op, l.scope,
                           l.detail);
     text += fmt::format("{} on {} thread{}: median {:.1f} ms ({:.1f} to {:.1f} in {} runs), {:.1f} GFLOP/s\n",
@@ -265,16 +225,16 @@ class Bench : public Verb {
   }
 
   std::vector<std::string> words_;
-  std::string weights_, cfg_, out_, against_;
-  int size_ = 640, batch_ = 1, reps_ = 30, warmup_ = 5;
+  BenchParams params_;
+  std::string out_, against_;
+  int reps_ = 30, warmup_ = 5;
   double min_time_ = 0.5, fail_over_ = 0.10;
   bool stdio_ = false;
 
-  std::unique_ptr<models::Detector> detector_;
-  Tensor images_;
+  std::unique_ptr<BenchSubject> subject_;
   double start_s_ = 0, cpu_ms_ = 0;
   std::vector<double> wall_ms_;
-  std::vector<Layer> layers_;
+  std::vector<BenchLayer> layers_;
 };
 
 }  // namespace

@@ -13,10 +13,12 @@ std::unique_ptr<Verb> make_import();
 std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
 std::unique_ptr<Verb> make_reparam();
+std::unique_ptr<Verb> make_val();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
       {"infer", "detections of images", make_infer},
+      {"val", "how well a model does on a labelled set", make_val},
       {"import", "foreign weights as our own file; one head into several", make_import},
       {"reparam", "the deploy form of a network", make_reparam},
       {"export", "a network as a file for other engines", make_export},

@@ -80,24 +80,67 @@ std::vector<std::string> parse_names(const Document& root, const std::string& fi
   return out;
 }
 
-// One entry of train, val or test: only paths for now.
-void add_paths(const Document& entry, const std::string& key, std::vector<std::string>& out) {
-  if (entry.is_null()) return;
-  if (entry.is_list()) {
-    for (const Document& item : entry.items) {
-      if (item.is_list()) throw document_error(item, key + " holds a list inside a list, expected paths");
-      add_paths(item, key, out);
-    }
-    return;
-  }
-  if (entry.is_map())
-    throw document_error(entry, key + " with {images: ...} or {json: ...} is not built yet",
-                         "give a folder or a list file");
+const std::string& parse_path(const Document& entry, const std::string& key) {
   const std::string& path = entry.as_text(key);
   if (path.empty() || path.size() > kMaxPathBytes || path.find('\0') != std::string::npos)
     throw document_error(
         entry, fmt::format("{} has a path of {} bytes, expected 1..{}", key, path.size(), kMaxPathBytes));
-  out.push_back(path);
+  return path;
+}
+
+// {images: DIR, heads: [a]} or {json: F, images: DIR}; the heads' names are checked when the heads are known.
+EntryCfg parse_entry(const Document& entry, const std::string& key) {
+  static const std::array<std::string, 3> kKeys{"images", "json", "heads"};
+  EntryCfg out;
+  for (const auto& [name, value] : entry.fields) {
+    if (name == "images") out.images = parse_path(value, key + ".images");
+    else if (name == "json") out.path = parse_path(value, key + ".json");
+    else if (name == "heads" && value.is_scalar()) out.heads.push_back(value.as_text(key + ".heads"));
+    else if (name == "heads")
+      for (const Document& head : value.items) out.heads.push_back(head.as_text(key + ".heads"));
+    else
+      throw document_error(value,
+                           key + " has the unknown key " + mtyolo::quoted(name) + did_you_mean(name, kKeys));
+  }
+  if (out.path.empty()) std::swap(out.path, out.images);
+  if (out.path.empty())
+    throw document_error(entry, key + " has neither images nor json",
+                         "write {images: DIR, heads: [a]} or {json: FILE, images: DIR}");
+  return out;
+}
+
+// One entry of train, val or test.
+void add_paths(const Document& entry, const std::string& key, std::vector<std::string>& out,
+               std::vector<EntryCfg>& details) {
+  if (entry.is_null()) return;
+  if (entry.is_list()) {
+    for (const Document& item : entry.items) {
+      if (item.is_list()) throw document_error(item, key + " holds a list inside a list, expected paths");
+      add_paths(item, key, out, details);
+    }
+    return;
+  }
+  if (!entry.is_map()) {
+    out.push_back(parse_path(entry, key));
+    return;
+  }
+  details.push_back(parse_entry(entry, key));
+  out.push_back(details.back().path);
+}
+
+// Entries are found again by their path, so one path has one meaning in a file.
+void check_details(const DataCfg& cfg, const Document& root) {
+  std::set<std::string> heads;
+  for (const HeadCfg& head : cfg.heads) heads.insert(head.name);
+  for (const EntryCfg& entry : cfg.details) {
+    if (cfg.entry(entry.path) != entry)
+      throw at_place(root, cfg.file, mtyolo::quoted(entry.path) + " is described twice, in different ways");
+    for (const std::string& head : entry.heads)
+      if (!heads.contains(head))
+        throw at_place(root, cfg.file,
+                       fmt::format("{} is labelled for the head {}, which heads: does not have",
+                                   mtyolo::quoted(entry.path), mtyolo::quoted(head)));
+  }
 }
 
 // Unknown keys are other tools' notes and are passed over; one that nearly is a key of ours is a typing
@@ -134,21 +177,30 @@ struct Split {
   std::vector<std::string>* paths;
 };
 
-// Replaces every path by the place it was found at; returns what was not found, one text each.
-std::vector<std::string> resolve(const Split& split, const std::vector<std::string>& folders) {
-  std::vector<std::string> missing;
+// Where `path` is; noted in `missing` if nowhere.
+std::string resolve(const std::string& path, const char* key, const std::vector<std::string>& folders,
+                    std::vector<std::string>& missing) {
+  const auto candidates = path_candidates(with_slashes(path), folders, PathOrigin::kYaml);
+  std::string found = first_existing(candidates);
+  if (!found.empty()) return found;
+  const auto absolute = std::filesystem::absolute(candidates.front()).lexically_normal().string();
+  missing.push_back(
+      fmt::format("{} {} (looked for as {})", key, mtyolo::quoted(path), mtyolo::quoted(absolute)));
+  return path;
+}
+
+// Replaces every path of a split, and those of its details, by the place it was found at.
+void resolve(const Split& split, std::vector<EntryCfg>& details, const std::vector<std::string>& folders,
+             std::vector<std::string>& missing) {
   for (std::string& path : *split.paths) {
-    const auto candidates = path_candidates(with_slashes(path), folders, PathOrigin::kYaml);
-    const std::string found = first_existing(candidates);
-    if (found.empty()) {
-      const auto absolute = std::filesystem::absolute(candidates.front()).lexically_normal().string();
-      missing.push_back(
-          fmt::format("{} {} (looked for as {})", split.key, mtyolo::quoted(path), mtyolo::quoted(absolute)));
-    } else {
-      path = found;
+    const std::string found = resolve(path, split.key, folders, missing);
+    for (EntryCfg& entry : details) {
+      if (entry.path != path) continue;
+      entry.path = found;
+      if (!entry.images.empty()) entry.images = resolve(entry.images, split.key, folders, missing);
     }
+    path = found;
   }
-  return missing;
 }
 
 void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
@@ -159,21 +211,26 @@ void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
   if (use == DataCfgUse::kValPaths && cfg.val.empty() && cfg.test.empty())
     throw at_place(root, cfg.file, "neither val: nor test: is given");
   const std::vector<std::string> folders = base_folders(root, cfg.file);
-  std::string text;
-  for (const Split& split : {train, val, test}) {
-    if (use == DataCfgUse::kValPaths && split.paths == &cfg.train) continue;
-    for (const std::string& m : resolve(split, folders)) text += (text.empty() ? "" : ", ") + m;
-  }
-  if (!text.empty())
+  std::vector<std::string> missing;
+  for (const Split& split : {train, val, test})
+    if (use != DataCfgUse::kValPaths || split.paths != &cfg.train)
+      resolve(split, cfg.details, folders, missing);
+  if (!missing.empty())
     throw Error({ExitCode::kData,
                  "data_path",
-                 "not found: " + text,
+                 fmt::format("not found: {}", fmt::join(missing, ", ")),
                  cfg.file,
                  {},
                  "relative paths start at the folder of the file, then at the working folder"});
 }
 
 }  // namespace
+
+EntryCfg DataCfg::entry(const std::string& path) const {
+  for (const EntryCfg& e : details)
+    if (e.path == path) return e;
+  return {path, {}, {}};
+}
 
 DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCfgUse use) {
   if (!document.is_map())
@@ -186,9 +243,11 @@ DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCf
     check_keys(document, file);
     cfg.names = parse_names(document, file);
     for (const Split& split : {Split{"train", &cfg.train}, Split{"val", &cfg.val}, Split{"test", &cfg.test}})
-      if (const Document* entry = document.find(split.key)) add_paths(*entry, split.key, *split.paths);
+      if (const Document* entry = document.find(split.key))
+        add_paths(*entry, split.key, *split.paths, cfg.details);
     const Document* heads = document.find("heads");
     if (heads != nullptr && !heads->is_null()) cfg.heads = parse_heads(*heads, cfg.names);
+    check_details(cfg, document);
     if (use != DataCfgUse::kNamesAndHeads) resolve_paths(cfg, document, use);
   } catch (const Error& e) {
     throw e.in_file(file);

@@ -14,11 +14,23 @@ struct HeadCfg {
   double weight = 1;
 };
 
+// What an entry written as a map adds to its path: {images: DIR, heads: [a]}, {json: F, images: DIR}.
+struct EntryCfg {
+  std::string path;                // as in train, val or test: the images, or the JSON
+  std::string images;              // of {json: F, images: DIR}, resolved; "" = beside the JSON
+  std::vector<std::string> heads;  // labelled for these alone; empty = for all
+  bool operator==(const EntryCfg&) const = default;
+};
+
 struct DataCfg {
   std::string file;
   std::vector<std::string> train, val, test;  // paths as written, resolved; empty = not given
+  std::vector<EntryCfg> details;              // of the entries written as maps
   std::vector<std::string> names;             // by class id
   std::vector<HeadCfg> heads;                 // empty = one head
+
+  // What is known of an entry: its details, or its path alone.
+  EntryCfg entry(const std::string& path) const;
 };
 
 // What the caller needs of the file; everything given is checked either way.

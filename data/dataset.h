@@ -47,14 +47,21 @@ struct Finding {
   enum class Severity { kInfo, kWarning, kError } severity = Severity::kWarning;
   std::string message;  // one line: file:line, what was given, what was expected
   std::string path;     // the image or label concerned
+  int count = 1;        // rows, boxes or files
 };
 
 struct ScanReport {
-  int images = 0;                                      // in the set, after leaving refused ones out
-  int found = 0, missing = 0, empty = 0, refused = 0;  // label files
+  int images = 0;  // in the set, after leaving refused ones out
+  // Label files of these images: found (the empty ones too), missing, empty; and image-label pairs left out.
+  int found = 0, missing = 0, empty = 0, refused = 0;
   int64_t boxes = 0;
   std::vector<Finding> findings;
 };
+
+// "18 found, 2 missing (background), 0 empty, 0 refused, 285 boxes".
+std::string summary_of(const ScanReport& report);
+// The summary and the findings to the log: the first 20 errors and warnings, the others to the log file only.
+void log_report(const std::string& split, const ScanReport& report);
 
 // An immutable list of samples in a fixed order (paths sorted by code point).
 class Dataset {

@@ -133,12 +133,16 @@ Image read_image(const std::string& path, DamagePolicy damage) {
   return decode_image(std::as_bytes(std::span(bytes)), path, damage);
 }
 
+void check_sample_size(const ImageSize& size, const std::string& path) {
+  if (size.width < kMinSampleSide || size.height < kMinSampleSide)
+    throw image_error(path, "image_small",
+                      fmt::format("has {} x {} pixels, sides of {} and more are used", size.width,
+                                  size.height, kMinSampleSide));
+}
+
 Image read_sample_image(const std::string& path) {
   Image image = read_image(path, DamagePolicy::kRefuse);
-  if (image.width < kMinSampleSide || image.height < kMinSampleSide)
-    throw image_error(path, "image_small",
-                      fmt::format("has {} x {} pixels, sides of {} and more are used", image.width,
-                                  image.height, kMinSampleSide));
+  check_sample_size({image.width, image.height}, path);
   return image;
 }
 

@@ -42,6 +42,13 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name,
 // read_image for data sets: damage refused, and both sides above 9 pixels as in the reference (data.md 1.6).
 inline constexpr int kMinSampleSide = 10;
 Image read_sample_image(const std::string& path);
+struct ImageSize {
+  int width = 0, height = 0;
+};
+void check_sample_size(const ImageSize& size, const std::string& path);  // throws Error{"image_small"}
+
+// Width and height after turning upright, from the header alone. Throws as read_image does for a bad header.
+ImageSize image_size(std::span<const std::byte> bytes, const std::string& name);
 
 // Which library reads each format in this build, for `mtyolo info`: "JPEG: libjpeg-turbo, PNG: libpng, ...".
 std::string image_decoders();

@@ -58,8 +58,9 @@ Tensor as_float(const Tensor& images) {
 
 }  // namespace
 
-Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls)
-    : ctx_(ctx) {
+Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
+                   PlanOptions options)
+    : ctx_(ctx), options_(options) {
   const std::string forced = impls.forced(ops::Conv2dForward::kName);
   if (forced.empty() || forced == "cpu.winograd") network_ = Network::build(ctx, graph, weights);
   else if (forced == "cpu.igemm") network_ = Network::build(ctx, graph, weights, false);
@@ -77,7 +78,7 @@ Detector::Compiled& Detector::compiled_for(const Shape& shape) {
     compiled_.pop_back();
     ctx_.allocator()->release_cached();
   }
-  auto plan = std::make_unique<Plan>(network_, shape[0], shape[2], shape[3]);
+  auto plan = std::make_unique<Plan>(network_, shape[0], shape[2], shape[3], options_);
   Plan::State state = plan->make_state(ctx_);
   compiled_.push_front({shape, std::move(plan), std::move(state)});
   return compiled_.front();
@@ -137,8 +138,9 @@ std::vector<std::vector<ops::Detection>> Detector::detect(const Tensor& images, 
   return suppress(predictions, params);
 }
 
-std::vector<std::vector<ops::Detection>> Detector::suppress(const std::vector<Tensor>& predictions,
-                                                            const DetectParams& params) const {
+std::vector<std::vector<ops::Detection>> Detector::suppress(
+    const std::vector<Tensor>& predictions, const DetectParams& params,
+    const std::vector<std::vector<ops::Detection>>& added) const {
   const profile::Scope scope("nms");
   const int64_t images = predictions.at(0).size(0);
   std::vector<std::vector<ops::Detection>> result;
@@ -152,6 +154,7 @@ std::vector<std::vector<ops::Detection>> Detector::suppress(const std::vector<Te
       const Tensor rows = all.slice(0, n, n + 1).reshape({all.size(1), all.size(2)});
       ops::nms_candidates(rows, p, graph().heads[head].classes, int(head), candidates);
     }
+    if (!added.empty()) candidates.insert(candidates.end(), added[size_t(n)].begin(), added[size_t(n)].end());
     result.push_back(ops::nms_select(std::move(candidates), params.nms));
   }
   return result;

@@ -20,7 +20,9 @@ class Detector {
  public:
   // Packs the weights. --impl conv2d=cpu.igemm turns Winograd's form off; with an implementation forced that
   // the plan does not have, the graph runs un-fused, node by node, with that one instead.
-  Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls);
+  // `options`: raw maps in forward's outputs, not with a forced implementation.
+  Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
+           PlanOptions options = {});
 
   const Graph& graph() const { return eager_ ? eager_->graph : network_->graph(); }
 
@@ -31,9 +33,10 @@ class Detector {
   // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing
   // confidence.
   std::vector<std::vector<ops::Detection>> detect(const Tensor& images, const DetectParams& params);
-  // Suppression alone, of predictions per head [N, rows, 5 + nc].
-  std::vector<std::vector<ops::Detection>> suppress(const std::vector<Tensor>& predictions,
-                                                    const DetectParams& params) const;
+  // Suppression alone, of predictions per head [N, rows, 5 + nc]; `added` (per image, or empty) takes part.
+  std::vector<std::vector<ops::Detection>> suppress(
+      const std::vector<Tensor>& predictions, const DetectParams& params,
+      const std::vector<std::vector<ops::Detection>>& added = {}) const;
   // Predictions per head of the original, the mirrored 0.83 and the 0.67 image, joined along the rows.
   std::vector<Tensor> forward_augmented(const Tensor& images);
 
@@ -57,6 +60,7 @@ class Detector {
   Compiled& compiled_for(const Shape& shape);
 
   Context& ctx_;
+  PlanOptions options_;
   std::shared_ptr<const Network> network_;  // null when eager_ is set
   std::unique_ptr<Eager> eager_;
   Plan::StepTimer step_timer_;

@@ -1,5 +1,5 @@
-#include "core/file.h"
 #include "data/data_cfg.h"
+#include "core/file.h"
 
 #include <catch2/catch.hpp>
 
@@ -106,11 +106,37 @@ TEST_CASE("paths are found from the file's folder and without leading ../", "[da
   CHECK_THROWS_WITH(read("val: val\n", DataCfgUse::kPaths), Catch::Contains("no train: is given"));
   CHECK_THROWS_WITH(read("train: train\n", DataCfgUse::kValPaths), Catch::Contains("neither val: nor test:"));
   CHECK_THROWS_WITH(read("train: train\nval: {json: x}\n", DataCfgUse::kPaths),
-                    Catch::Contains("not built yet"));
+                    Catch::Contains("not found: val 'x'"));
 }
 
 TEST_CASE("for names and heads alone no path is looked up", "[data][data_cfg]") {
   const DataCfg cfg = parse("train: /nowhere\n" + kNames);
   CHECK(cfg.train == std::vector<std::string>{"/nowhere"});
   CHECK(cfg.heads.empty());
+}
+
+TEST_CASE("data: an entry written as a map brings its heads and its folder of images") {
+  const TempFolder folder;
+  folder.write("set/images/a.jpg", "");
+  folder.write("set/x.json", "");
+  const auto read = [&](const std::string& text) {
+    return read_data_cfg(
+        folder.write("set/data.yaml", kNames + "heads: {a: {classes: 0-2}, b: {classes: 3-4}}\n" + text),
+        DataCfgUse::kPaths);
+  };
+  const DataCfg cfg =
+      read("train: [{images: images, heads: [a]}, {json: x.json, images: images}]\nval: x.json\n");
+  CHECK(cfg.train == std::vector<std::string>{folder.path("set/images"), folder.path("set/x.json")});
+  CHECK(cfg.entry(cfg.train[0]).heads == std::vector<std::string>{"a"});
+  CHECK(cfg.entry(cfg.train[0]).images.empty());
+  CHECK(cfg.entry(cfg.train[1]).images == folder.path("set/images"));
+  CHECK(cfg.entry("other").heads.empty());
+  CHECK_THROWS_WITH(read("train: {images: images, heads: c}\nval: images\n"),
+                    Catch::Contains("the head 'c'"));
+  CHECK_THROWS_WITH(read("train: {image: images}\nval: images\n"), Catch::Contains("did you mean 'images'"));
+  CHECK_THROWS_WITH(read("train: {heads: a}\nval: images\n"), Catch::Contains("neither images nor json"));
+  CHECK_THROWS_WITH(read("train: {json: x.json, images: gone}\nval: images\n"),
+                    Catch::Contains("not found: train 'gone'"));
+  CHECK_THROWS_WITH(read("train: {images: images, heads: a}\nval: {images: images, heads: b}\n"),
+                    Catch::Contains("described twice"));
 }

@@ -293,6 +293,20 @@ PATH_LISTS = {
 }
 
 
+LABELS = {
+    "boxes": b"0 0.5 0.5 0.25 0.25\n1 .1 1e-1 +0.2 5.e-2\n",
+    "polygon": b"2 0.1 0.2 0.3 0.2 0.3 0.6\n0 0.5 0.5 1 1\n",
+    "windows": b"\xef\xbb\xbf0 0.5 0.5 0.25 0.25\r\n\r\n1\t0 0 0 0\r",
+    "over": b"0 1.00005 0.5 0.5 1\n0 0.99 0.99 0.5 0.5\n",
+    "repeated": b"1 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n",
+    "columns": b"0 0.5 0.5 0.5\n",
+    "words": b"cat 0.5 nan 0x1 0,5\n",
+    "class": b"-1 0.5 0.5 0.5 0.5\n",
+    "pixels": b"0 100 120 30 40\n",
+    "utf16": b"\xff\xfe0\x00 \x00",
+}
+
+
 def with_cuts(items):
     """Every input, and its first two thirds."""
     for file, content in items:
@@ -320,6 +334,7 @@ def corpus():
         "data_yaml": texts(DATA_YAMLS),
         "cfg_yaml": texts(CFG_YAMLS),
         "path_list": PATH_LISTS.items(),
+        "label": LABELS.items(),
     }.items()}
 
 

@@ -1,8 +1,11 @@
-// Reading, letterbox and load_image. The augmentations of this kind are not built yet.
+// Reading, letterbox, load_image and the augmentations with given numbers.
 #include <set>
 
 #include "core/log.h"
-#include "data/image.h"
+#include "data/augment/hsv.h"
+#include "data/augment/mixup.h"
+#include "data/augment/mosaic.h"
+#include "data/augment/perspective.h"
 #include "tests/golden/kinds.h"
 
 namespace mtyolo::test {
@@ -91,6 +94,106 @@ void run_load_image(const GoldenCase& c) {
   }
 }
 
+void expect_image(const GoldenCase& c, const std::string& name, const Image& got) {
+  const auto& tolerance = c.info.at("tolerance");
+  expect_image(name, got, c.tensor(name), tolerance.at("max_abs"), tolerance.at("mean_abs"));
+}
+
+// Rows class, x1, y1, x2, y2.
+std::vector<data::PixelLabel> labels_from(const Tensor& rows) {
+  std::vector<data::PixelLabel> labels;
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    const float* r = rows.data<float>() + i * 5;
+    labels.push_back({int(r[0]), r[1], r[2], r[3], r[4], {}});
+  }
+  return labels;
+}
+
+void expect_labels(const GoldenCase& c, const std::string& name, const std::vector<data::PixelLabel>& got) {
+  std::vector<float> rows;
+  for (const auto& l : got) rows.insert(rows.end(), {float(l.cls), l.x1, l.y1, l.x2, l.y2});
+  expect_close(name, Tensor::from(rows, {int64_t(got.size()), 5}), c.tensor(name),
+               tolerance_from(c.info.at("tolerance").at("labels")));
+}
+
+void run_perspective(const GoldenCase& c) {
+  data::Canvas in, out;
+  in.image = image_from(c.tensor("in"));
+  in.labels = labels_from(c.tensor("labels_in"));
+  const Tolerance limit = tolerance_from(c.info.at("tolerance").at("M"));
+  for (const auto& item : c.info.at("cases")) {
+    const auto& d = item.at("drawn");
+    const data::PerspectiveDraws draws{d.at("perspective_x"), d.at("perspective_y"), d.at("angle_deg"),
+                                       d.at("scale"),         d.at("shear_x_deg"),   d.at("shear_y_deg"),
+                                       d.at("translate_x"),   d.at("translate_y")};
+    const int by = item.at("border_hw").at(0), bx = item.at("border_hw").at(1);
+    const auto m = data::perspective_matrix(draws, in.image.width, in.image.height, in.image.width + 2 * bx,
+                                            in.image.height + 2 * by);
+    for (size_t i = 0; i < 9; ++i) {
+      const double expected = item.at("M").at(i / 3).at(i % 3);
+      expect(std::abs(m[i] - expected) <= limit.abs + limit.rel * std::abs(expected),
+             "{}: matrix element {} is {}, expected {}", item.at("name").get<std::string>(), i, m[i],
+             expected);
+    }
+    data::random_perspective(in, draws, bx, by, item.at("perspective"), out);
+    expect_image(c, item.at("out"), out.image);
+    expect_labels(c, item.at("labels_out"), out.labels);
+  }
+}
+
+void run_hsv(const GoldenCase& c) {
+  for (const auto& item : c.info.at("cases")) {
+    Image image = image_from(c.tensor("in"));
+    const auto& gains = item.at("gains_hsv");
+    data::jitter_hsv(image, {gains.at(0), gains.at(1), gains.at(2)});
+    expect_image(c, item.at("out"), image);
+  }
+}
+
+void run_mixup(const GoldenCase& c) {
+  data::Canvas a, b;
+  a.image = image_from(c.tensor("a"));
+  b.image = image_from(c.tensor("b"));
+  data::mixup(a, b, c.info.at("ratio"));
+  expect_image(c, "out", a.image);
+}
+
+data::Sample sample_from(const nlohmann::json& rows) {
+  data::Sample sample;
+  for (const auto& r : rows)
+    sample.labels.push_back({int(r.at(0).get<double>()), r.at(1), r.at(2), r.at(3), r.at(4), {}, false});
+  return sample;
+}
+
+void run_mosaic(const GoldenCase& c) {
+  const auto folder = c.resolve(c.info.at("image_folder"));
+  for (const auto& item : c.info.at("cases")) {
+    const int size = item.at("img_size");
+    std::map<std::string, data::Sample> samples;
+    for (const auto& labels : item.at("labels_by_image").items())
+      samples[labels.key()] = sample_from(labels.value());
+    std::vector<data::Tile> tiles;
+    for (const std::string file : item.at("image_order")) {
+      const Image image = data::load_scaled(data::read_image((folder / file).string()), size, true);
+      tiles.push_back({std::make_shared<Image>(image), &samples.at(file)});
+    }
+    data::Canvas assembled, out;
+    data::mosaic(tiles, size,
+                 {int(item.at("centre_x").get<double>()), int(item.at("centre_y").get<double>())}, assembled);
+    const std::string name = item.at("assembled");
+    expect_image(name, assembled.image, c.tensor(name), c.info.at("tolerance").at("assembled_max_abs"),
+                 c.info.at("tolerance").at("mean_abs"));
+    expect_labels(c, item.at("assembled_labels"), assembled.labels);
+    data::PerspectiveDraws draws;
+    draws.scale = item.at("scale");
+    draws.translate_x = item.at("translate_x");
+    draws.translate_y = item.at("translate_y");
+    data::random_perspective(assembled, draws, -size / 2, -size / 2, false, out);
+    expect_image(c, item.at("out"), out.image);
+    expect_labels(c, item.at("labels_out"), out.labels);
+  }
+}
+
 }  // namespace
 
 void run_letterbox_case(const GoldenCase& c) {
@@ -98,6 +201,10 @@ void run_letterbox_case(const GoldenCase& c) {
   if (op == "decode") return run_decode(c);
   if (op == "letterbox") return run_letterbox(c);
   if (op == "load_image") return run_load_image(c);
+  if (op == "random_perspective") return run_perspective(c);
+  if (op == "augment_hsv") return run_hsv(c);
+  if (op == "mosaic") return run_mosaic(c);
+  if (op == "mixup") return run_mixup(c);
   throw GoldenNotBuilt("augmentation " + op + " is not built yet");
 }
 

@@ -11,8 +11,8 @@ namespace {
 
 constexpr size_t kMaxFileLines = 600, kMaxKernelLines = 350, kMaxHeaderLines = 150, kMaxColumns = 110;
 constexpr int kMaxFunctionLines = 60;
-// Lines of the finished program. The first estimate was 31,000 and 12,000; pictures, reports and readers of data sets
-// took more than it allowed for.
+// Lines of the finished program. The first estimate was 31,000 and 12,000; pictures, reports and readers of
+// data sets took more than it allowed for.
 constexpr size_t kProductBudget = 42000, kTestBudget = 18000;
 
 size_t columns(const std::string& line) {

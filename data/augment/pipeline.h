@@ -1,0 +1,42 @@
+// The augmentations in their order (data.md section 6).
+#pragma once
+
+#include "core/random.h"
+#include "data/augment/canvas.h"
+#include "data/augment/flips.h"
+#include "data/augment/paste_in.h"
+
+namespace mtyolo::data {
+
+// Where the pictures of a sample come from: positions of the epoch's order.
+class TileSource {
+ public:
+  virtual ~TileSource() = default;
+  virtual int64_t size() const = 0;
+  // The picture at a position (the next readable one), after the load step with augmentation.
+  virtual Tile tile(int64_t position) = 0;
+};
+
+// What one thread keeps between samples, so that nothing is allocated anew.
+struct AugmentSpace {
+  Canvas assembled, second;
+  std::vector<Piece> pieces;
+};
+
+struct AugmentJob {
+  const AugmentParams& params;
+  int img_size = 640;
+  int width = 0, height = 0;  // of the letterbox without mosaic; with mosaic both are img_size
+  bool may_mosaic = true;     // not with rect
+  bool has_polygons = false;  // of the data set; without, copy_paste and paste_in cost nothing (D13)
+};
+
+// The sample at `position`: `out` before the flips, which are done while it goes to planes. Returns the first
+// picture's sample. All draws come from `random` in a fixed order.
+const Sample* augment_sample(TileSource& source, int64_t position, const AugmentJob& job,
+                             RandomStream& random, AugmentSpace& space, Canvas& out, FlipDraws& flips);
+
+// A picture padded to width x height (scaled up if it is smaller), with its labels but no polygons.
+void letterbox_canvas(const Tile& tile, int width, int height, bool scale_up, Canvas& out, Letterbox& done);
+
+}  // namespace mtyolo::data

@@ -1,0 +1,36 @@
+#include "data/formats/format_table.h"
+
+#include <filesystem>
+
+#include "core/text.h"
+#include "data/formats/yolo_txt.h"
+
+namespace mtyolo::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_yolo_txt(const EntryCfg& entry) {
+  std::error_code ignored;
+  return fs::is_directory(entry.path, ignored) ||
+         lower_case(fs::path(entry.path).extension().string()) == ".txt";
+}
+
+constexpr Format kFormats[] = {
+    {"YOLO txt", is_yolo_txt, open_yolo_txt},
+};
+
+}  // namespace
+
+const Format& format_of(const EntryCfg& entry) {
+  for (const Format& format : kFormats)
+    if (format.matches(entry)) return format;
+  throw Error({ExitCode::kData,
+               "data_format",
+               quoted(entry.path) + " is no data set that is known by its name",
+               {},
+               {},
+               "give a folder of images, a list .txt, a COCO .json or a VOC ImageSets/Main/x.txt"});
+}
+
+}  // namespace mtyolo::data
