@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tests/support/golden.h"
+#include "train/losses/loss.h"
 
 namespace mtyolo::test {
 
@@ -14,5 +15,12 @@ void run_detect_case(const GoldenCase& c);
 void run_letterbox_case(const GoldenCase& c);
 void run_metrics_case(const GoldenCase& c);
 void run_multitask_case(const GoldenCase& c);
+void run_loss_case(const GoldenCase& c);
+
+// The cases of kind "ops" that belong to the losses; false: another op.
+bool run_loss_ops_case(const GoldenCase& c);
+
+// Rows of image, class, cx, cy, w, h.
+std::vector<train::Target> targets_from(const Tensor& rows);
 
 }  // namespace mtyolo::test

@@ -19,6 +19,7 @@ const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
     {"letterbox", run_letterbox_case},
     {"metrics", run_metrics_case},
     {"multitask", run_multitask_case},
+    {"loss", run_loss_case},
 };
 
 int list_cases() {

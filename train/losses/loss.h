@@ -32,6 +32,8 @@ struct HeadSpec {
   std::vector<std::vector<float>> anchors;  // per level, in pixels: w,h,w,h,...
   std::vector<float> strides;
   int nc = 80;
+  // Of a head with one class: its score is the objectness and its class column is not trained (models::Head).
+  bool score_is_objectness = true;
 };
 
 struct LossInput {
@@ -40,6 +42,7 @@ struct LossInput {
   std::span<const Target> targets;         // any order of images
   std::span<const uint8_t> labelled = {};  // per image: 0 = not labelled for this head, no loss, gradient 0
   int64_t image_height = 640, image_width = 640;
+  bool want_gradients = true;  // false: LossResult::grads stay empty (validation)
 };
 
 struct Match {
