@@ -13,6 +13,13 @@ void register_cpu_impls(Impls& impls) {
   impls.add<ActivationForward>("cpu.reference", any_input, activation_reference_cpu);
   impls.add<MaxPool2dForward>("cpu.reference", any_input, max_pool2d_reference_cpu);
   impls.add<UpsampleForward>("cpu.reference", any_input, upsample_reference_cpu);
+  impls.add<Conv2dBackwardInput>("cpu.reference", any_input, conv2d_dgrad_reference_cpu);
+  impls.add<Conv2dBackwardWeight>("cpu.reference", any_input, conv2d_wgrad_reference_cpu);
+  impls.add<BatchNormTrainForward>("cpu.reference", any_input, batch_norm_train_reference_cpu);
+  impls.add<BatchNormTrainBackward>("cpu.reference", any_input, batch_norm_train_grad_reference_cpu);
+  impls.add<ActivationBackward>("cpu.reference", any_input, activation_grad_reference_cpu);
+  impls.add<MaxPool2dBackward>("cpu.reference", any_input, max_pool2d_grad_reference_cpu);
+  impls.add<UpsampleBackward>("cpu.reference", any_input, upsample_grad_reference_cpu);
 }
 
 }  // namespace mtyolo::ops

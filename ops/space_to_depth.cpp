@@ -18,4 +18,11 @@ void space_to_depth_forward(Context& ctx, const Tensor& x, Tensor& y) {
   space_to_depth_cpu(ctx, x, y);
 }
 
+void space_to_depth_backward(Context& ctx, const Tensor& gy, GradMode mode, Tensor& gx) {
+  check_image("space_to_depth_grad", "gx", gx);
+  check_gradient("space_to_depth_grad", "gy", gy, space_to_depth_shape(gx.shape()), gx);
+  check_output("space_to_depth_grad", gx, gx.shape(), gy);
+  space_to_depth_grad_cpu(ctx, gy, mode, gx);
+}
+
 }  // namespace mtyolo::ops

@@ -8,6 +8,9 @@
 namespace mtyolo::test {
 
 void run_ops_case(const GoldenCase& c);
+// Cases of kind ops that are compositions: run on a tape.
+void run_repconv_train_case(const GoldenCase& c);
+void run_implicit_head_case(const GoldenCase& c);
 void run_checkpoint_case(const GoldenCase& c);
 void run_forward_case(const GoldenCase& c);
 void run_nms_case(const GoldenCase& c);
