@@ -155,6 +155,29 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
   file.commit();
 }
 
+AppendFile::AppendFile(const std::string& path)
+    : path_(path), descriptor_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0) fail_file(path_, std::string("cannot write: ") + std::strerror(errno), "file_write");
+}
+
+AppendFile::~AppendFile() { ::close(descriptor_); }
+
+void AppendFile::write(std::string_view bytes) {
+  const off_t start = ::lseek(descriptor_, 0, SEEK_END);
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      const int reason = errno;
+      const bool cut = start >= 0 && ::ftruncate(descriptor_, start) == 0;
+      fail_file(path_, std::string("cannot write: ") + std::strerror(reason), "file_write",
+                cut ? "the file is as it was before" : "its end may be damaged");
+    }
+    done += size_t(n);
+  }
+}
+
 void make_folders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

@@ -60,6 +60,22 @@ class AtomicFile {
   uint64_t position_ = 0;
 };
 
+// A file that grows while others read it: event files, logs. What write() appends is there whole or not at
+// all.
+class AppendFile {
+ public:
+  explicit AppendFile(const std::string& path);  // made when missing; throws Error{"file_write"}
+  ~AppendFile();
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+  // Throws Error{"file_write"} (disk full) and then cuts the file back to what it was.
+  void write(std::string_view bytes);
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
 void make_folders(const std::string& path);  // like mkdir -p; throws Error
 
 }  // namespace mtyolo
