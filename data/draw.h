@@ -20,7 +20,7 @@ Rgb class_colour(int index, int head = 0, int heads = 1);
 
 struct LabelledBox {
   double x1 = 0, y1 = 0, x2 = 0, y2 = 0;  // pixels of the picture
-  std::string label;                      // UTF-8; what is not printable ASCII shows as '?'. "" = no label
+  std::string label;                      // UTF-8; what the fonts do not have shows as '?'. "" = no label
   Rgb colour;
 };
 
@@ -31,7 +31,11 @@ void draw_boxes(Image& image, std::span<const LabelledBox> boxes, int line_width
 
 // Width in pixels of one line of text at `height` pixels, and the line itself, anti-aliased, its upper left
 // corner at (x, y). What lies outside the picture is cut.
-int text_width(std::string_view text, int height);
-void draw_text(Image& image, int x, int y, std::string_view text, int height, Rgb colour);
+enum class FontWeight : uint8_t { kBold, kRegular };
+int text_width(std::string_view text, int height, FontWeight weight = FontWeight::kBold);
+void draw_text(Image& image, int x, int y, std::string_view text, int height, Rgb colour,
+               FontWeight weight = FontWeight::kBold);
+// Whether the fonts have every character: ASCII, Latin-1 and a few signs.
+bool has_glyphs(std::string_view text);
 
 }  // namespace mtyolo::data

@@ -1,12 +1,12 @@
-// The font of labels, baked in so that pictures look the same on every machine.
+// The fonts of labels and charts, baked in so that pictures look the same on every machine.
 #pragma once
 
-#include <cstdint>
-#include <span>
+#include <string_view>
 
 namespace mtyolo::data {
 
-// A TrueType file with the glyphs of printable ASCII. Its licence stands in font.cpp.
-std::span<const uint8_t> font_file();
+// TrueType files in base64 with the glyphs of ASCII and Latin-1. Their licence stands in font.cpp.
+std::string_view bold_font_base64();
+std::string_view regular_font_base64();
 
 }  // namespace mtyolo::data

@@ -70,8 +70,13 @@ TEST_CASE("text has edges between ink and ground, and a width that grows with it
   CHECK(text_width("W", 40) > text_width("W", 20) * 1.8);
 }
 
-TEST_CASE("letters outside ASCII show as one question mark each", "[data][draw]") {
-  CHECK(text_width("\xe6\x97\xa5\xc3\xa9", 20) == text_width("??", 20));
+TEST_CASE("letters the fonts do not have show as one question mark each", "[data][draw]") {
+  CHECK(text_width("\xe6\x97\xa5\xf0\x9f\x90\x88", 20) == text_width("??", 20));
+  CHECK(text_width("\xc3\xa9", 20) == text_width("e", 20));
+  CHECK(text_width("\xe6\x97", 20) == text_width("?", 20));
+  CHECK(has_glyphs("caf\xc3\xa9?"));
+  CHECK(!has_glyphs("\xe6\x97\xa5"));
+  CHECK(!has_glyphs("\xff"));
   CHECK(text_width("a\nb", 20) == text_width("a?b", 20));
 }
 
