@@ -1,5 +1,6 @@
 #include "autograd/functions.h"
 
+#include "core/profile.h"
 #include "ops/add.h"
 #include "ops/concat.h"
 #include "ops/head_rows.h"
@@ -27,8 +28,8 @@ Var result(Tape& tape, const Tensor& y, std::initializer_list<const Var*> inputs
 
 // Records a function of one output, if it wants a gradient.
 template <class F>
-void record(Tape& tape, const Var& y, F&& backward) {
-  if (y.grad != nullptr) tape.record({y.grad}, std::forward<F>(backward));
+void record(Tape& tape, const char* name, const Var& y, F&& backward) {
+  if (y.grad != nullptr) tape.record(name, {y.grad}, std::forward<F>(backward));
 }
 
 }  // namespace
@@ -43,6 +44,7 @@ Var conv2d(Tape& tape, const Var& x, const Var& weight, const Var& bias, const o
                          gw = weight.grad, gb = bias.grad, gy = out.grad]() mutable {
     Context& ctx = tape.ctx();
     if (input.defined()) {
+      const profile::Scope scope("conv2d_wgrad");
       Tensor weights = gw != nullptr ? gw->sum(ctx) : Tensor::zeros(w.shape(), w.dtype(), ctx.allocator());
       Tensor biases = gb != nullptr ? gb->sum(ctx) : Tensor();
       ops::conv2d_backward_weight(ctx, tape.impls(), input, gy->value(), p, ops::GradMode::kAccumulate,
@@ -50,10 +52,11 @@ Var conv2d(Tape& tape, const Var& x, const Var& weight, const Var& bias, const o
       input = Tensor();
     }
     if (gx == nullptr) return;
+    const profile::Scope scope("conv2d_dgrad");
     Gradient::Slot slot = gx->open(ctx);
     ops::conv2d_backward_input(ctx, tape.impls(), gy->value(), w, p, slot.mode, slot.tensor);
   };
-  record(tape, out, backward);
+  record(tape, "conv2d_grad", out, backward);
   return out;
 }
 
@@ -66,7 +69,7 @@ Var batch_norm(Tape& tape, const Var& x, const Var& weight, const Var& bias, con
   const ops::BatchNormSaved saved{vector(), vector()};
   ops::batch_norm_train_forward(tape.ctx(), tape.impls(), input, stats, p, saved, y);
   const Var out = result(tape, y, {&x, &weight, &bias});
-  record(tape, out,
+  record(tape, "batch_norm_grad", out,
          [&tape, p, stats, saved, input, gx = x.grad, gw = weight.grad, gb = bias.grad, gy = out.grad] {
            Context& ctx = tape.ctx();
            ops::BatchNormGrads grads;
@@ -91,7 +94,7 @@ Var activation(Tape& tape, const Var& x, const ops::Activation& p, Tensor y) {
   y = output(tape, y, x.value.shape(), x.value);
   ops::activation_forward(tape.ctx(), tape.impls(), x.value, p, y);
   const Var out = result(tape, y, {&x});
-  record(tape, out, [&tape, p, input = x.value, gx = x.grad, gy = out.grad] {
+  record(tape, "activation_grad", out, [&tape, p, input = x.value, gx = x.grad, gy = out.grad] {
     Gradient::Slot slot = gx->open(tape.ctx());
     ops::activation_backward(tape.ctx(), tape.impls(), input, gy->value(), p, slot.mode, slot.tensor);
   });
@@ -102,7 +105,7 @@ Var max_pool2d(Tape& tape, const Var& x, const ops::MaxPool2d& p, Tensor y) {
   y = output(tape, y, ops::max_pool2d_shape(x.value.shape(), p), x.value);
   ops::max_pool2d_forward(tape.ctx(), tape.impls(), x.value, p, y);
   const Var out = result(tape, y, {&x});
-  record(tape, out, [&tape, p, input = x.value, gx = x.grad, gy = out.grad] {
+  record(tape, "max_pool2d_grad", out, [&tape, p, input = x.value, gx = x.grad, gy = out.grad] {
     Gradient::Slot slot = gx->open(tape.ctx());
     ops::max_pool2d_backward(tape.ctx(), tape.impls(), input, gy->value(), p, slot.mode, slot.tensor);
   });
@@ -113,7 +116,7 @@ Var upsample(Tape& tape, const Var& x, const ops::Upsample& p, Tensor y) {
   y = output(tape, y, ops::upsample_shape(x.value.shape(), p), x.value);
   ops::upsample_forward(tape.ctx(), tape.impls(), x.value, p, y);
   const Var out = result(tape, y, {&x});
-  record(tape, out, [&tape, p, gx = x.grad, gy = out.grad] {
+  record(tape, "upsample_grad", out, [&tape, p, gx = x.grad, gy = out.grad] {
     Gradient::Slot slot = gx->open(tape.ctx());
     ops::upsample_backward(tape.ctx(), tape.impls(), gy->value(), p, slot.mode, slot.tensor);
   });
@@ -124,7 +127,7 @@ Var space_to_depth(Tape& tape, const Var& x, Tensor y) {
   y = output(tape, y, ops::space_to_depth_shape(x.value.shape()), x.value);
   ops::space_to_depth_forward(tape.ctx(), x.value, y);
   const Var out = result(tape, y, {&x});
-  record(tape, out, [&tape, gx = x.grad, gy = out.grad] {
+  record(tape, "space_to_depth_grad", out, [&tape, gx = x.grad, gy = out.grad] {
     Gradient::Slot slot = gx->open(tape.ctx());
     ops::space_to_depth_backward(tape.ctx(), gy->value(), slot.mode, slot.tensor);
   });
@@ -135,7 +138,7 @@ Var scale_shift(Tape& tape, const Var& x, const Var& implicit, const ops::ScaleS
   y = output(tape, y, x.value.shape(), x.value);
   ops::scale_shift_forward(tape.ctx(), x.value, implicit.value, p, y);
   const Var out = result(tape, y, {&x, &implicit});
-  record(tape, out,
+  record(tape, "scale_shift_grad", out,
          [&tape, p, input = x.value, vector = implicit.value, gx = x.grad, g_implicit = implicit.grad,
           gy = out.grad] {
            Context& ctx = tape.ctx();
@@ -151,7 +154,7 @@ Var add(Tape& tape, const Var& a, const Var& b, Tensor y) {
   y = output(tape, y, a.value.shape(), a.value);
   ops::add_forward(tape.ctx(), a.value, b.value, y);
   const Var out = result(tape, y, {&a, &b});
-  record(tape, out, [&tape, ga = a.grad, gb = b.grad, gy = out.grad] {
+  record(tape, "add_grad", out, [&tape, ga = a.grad, gb = b.grad, gy = out.grad] {
     const bool shared = gy->shared() || (ga != nullptr && gb != nullptr);
     for (const Grad& g : {ga, gb})
       if (g != nullptr) g->give(tape.ctx(), gy->value(), shared);
@@ -177,7 +180,7 @@ Var concat(Tape& tape, std::span<const Var> inputs, Tensor y) {
   Var out{y, nullptr};
   if (!wanted || !tape.recording()) return out;
   out.grad = std::make_shared<Gradient>(y);
-  tape.record({out.grad}, [&tape, parts, shapes, gy = out.grad] {
+  tape.record("concat_grad", {out.grad}, [&tape, parts, shapes, gy = out.grad] {
     for (size_t i = 0; i < parts.size(); ++i) {
       const auto& [g, first] = parts[i];
       if (g == nullptr) continue;
@@ -199,7 +202,7 @@ Var head_rows(Tape& tape, const Var& raw, int anchors) {
       Tensor::empty({s[0], anchors, s[2], s[3], s[1] / anchors}, raw.value.dtype(), tape.ctx().allocator());
   ops::head_rows_forward(tape.ctx(), raw.value, anchors, rows);
   const Var out = result(tape, rows, {&raw});
-  record(tape, out, [&tape, gx = raw.grad, gy = out.grad] {
+  record(tape, "head_rows_grad", out, [&tape, gx = raw.grad, gy = out.grad] {
     Gradient::Slot slot = gx->open(tape.ctx());
     ops::head_rows_backward(tape.ctx(), gy->value(), slot.mode, slot.tensor);
   });

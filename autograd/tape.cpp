@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/profile.h"
 #include "ops/concat.h"
 
 namespace mtyolo::autograd {
@@ -62,8 +63,9 @@ void Gradient::clear() {
   shared_ = false;
 }
 
-void Tape::record(std::vector<std::shared_ptr<Gradient>> outputs, std::function<void()> backward) {
-  nodes_.push_back({std::move(outputs), std::move(backward)});
+void Tape::record(const char* name, std::vector<std::shared_ptr<Gradient>> outputs,
+                  std::function<void()> backward) {
+  nodes_.push_back({name, std::move(outputs), std::move(backward)});
 }
 
 void Tape::backward() {
@@ -72,7 +74,10 @@ void Tape::backward() {
     nodes_.pop_back();
     const bool reached = std::any_of(node.outputs.begin(), node.outputs.end(),
                                      [](const auto& g) { return g != nullptr && g->value().defined(); });
-    if (reached) node.backward();
+    if (reached) {
+      const profile::Scope scope(node.name);
+      node.backward();
+    }
     for (const auto& g : node.outputs)
       if (g != nullptr) g->clear();
   }

@@ -67,12 +67,15 @@ class Tape {
   size_t size() const { return nodes_.size(); }
 
   // `backward` is called when the gradients of all users of the outputs have arrived; not at all if none did.
-  void record(std::vector<std::shared_ptr<Gradient>> outputs, std::function<void()> backward);
+  // `name` is for profiles (core/profile.h) and outlives the tape.
+  void record(const char* name, std::vector<std::shared_ptr<Gradient>> outputs,
+              std::function<void()> backward);
   // Last record first. The caller has given gradients to the values it wants to start from.
   void backward();
 
  private:
   struct Node {
+    const char* name;
     std::vector<std::shared_ptr<Gradient>> outputs;
     std::function<void()> backward;
   };

@@ -1,6 +1,7 @@
 #include "ops/concat.h"
 
 #include "ops/add.h"
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 
 namespace mtyolo::ops {
@@ -34,7 +35,7 @@ void copy_plain(const Tensor& x, int64_t first, Tensor& y) {
 
 }  // namespace
 
-void concat_forward(Context&, std::span<const Tensor> inputs, Tensor& y) {
+void concat_forward(Context& ctx, std::span<const Tensor> inputs, Tensor& y) {
   std::vector<Shape> shapes;
   for (const Tensor& x : inputs) {
     check_floating("concat", "input", x);
@@ -43,6 +44,7 @@ void concat_forward(Context&, std::span<const Tensor> inputs, Tensor& y) {
   }
   const Shape shape = concat_shape(shapes);
   check_output("concat", y, shape, inputs[0]);
+  if (y.is_blocked()) return blocked::concat_forward(ctx, inputs, y);
   int64_t channel = 0;
   for (const Tensor& x : inputs) {
     copy_plain(x, channel, y);
@@ -57,6 +59,7 @@ void concat_backward(Context& ctx, const Tensor& gy, int64_t first, GradMode mod
                     gx.size(2) == gy.size(2) && gx.size(3) == gy.size(3);
   MTYOLO_CHECK(fits, "concat_grad: gx {} does not fit into gy {} at channel {}", gx, gy, first);
   check_output("concat_grad", gx, gx.shape(), gy);
+  if (gx.is_blocked()) return blocked::concat_backward(ctx, gy, int(first), mode, gx);
   const Tensor part = gy.slice(1, first, first + gx.size(1));
   if (mode == GradMode::kAccumulate) add_forward(ctx, gx, part, gx);
   else copy_plain(part, 0, gx);

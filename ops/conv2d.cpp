@@ -1,5 +1,6 @@
 #include "ops/conv2d.h"
 
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 
 namespace mtyolo::ops {
@@ -67,6 +68,7 @@ void conv2d_forward(Context& ctx, const Impls& impls, const Tensor& x, const Ten
                  weight);
   }
   check_output("conv2d", y, shape, x);
+  if (y.is_blocked() && !x.is_blocked()) return blocked::conv2d_forward_plain(ctx, x, weight, bias, p, y);
   impls.choose<Conv2dForward>({x, weight, p}).run(ctx, x, weight, bias, p, y);
 }
 

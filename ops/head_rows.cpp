@@ -1,5 +1,6 @@
 #include "ops/head_rows.h"
 
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 #include "ops/cpu/kernels.h"
 
@@ -18,6 +19,7 @@ void head_rows_forward(Context& ctx, const Tensor& raw, int anchors, Tensor& row
   check_image("head_rows", "raw", raw);
   check_output("head_rows", rows, rows_shape(raw, anchors), raw);
   MTYOLO_CHECK(rows.is_contiguous(), "head_rows: output {} is not contiguous", rows);
+  if (raw.is_blocked()) return blocked::head_rows_forward(ctx, raw, anchors, rows);
   head_rows_cpu(ctx, raw, rows);
 }
 
@@ -27,6 +29,7 @@ void head_rows_backward(Context& ctx, const Tensor& g_rows, GradMode mode, Tenso
                "head_rows_grad: g_rows is {}, expected a contiguous [N,A,ny,nx,no]", g_rows);
   check_gradient("head_rows_grad", "g_rows", g_rows, rows_shape(g_raw, g_rows.size(1)), g_raw);
   check_output("head_rows_grad", g_raw, g_raw.shape(), g_rows);
+  if (g_raw.is_blocked()) return blocked::head_rows_backward(ctx, g_rows, mode, g_raw);
   head_rows_grad_cpu(ctx, g_rows, mode, g_raw);
 }
 

@@ -1,5 +1,6 @@
 #include "ops/scale_shift.h"
 
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 #include "ops/cpu/kernels.h"
 
@@ -20,6 +21,7 @@ void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, 
   check_image("scale_shift", "input", x);
   check_implicit("scale_shift", implicit, x);
   check_output("scale_shift", y, x.shape(), x);
+  if (y.is_blocked()) return blocked::scale_shift_forward(ctx, x, implicit, p, y);
   scale_shift_cpu(ctx, x, implicit, p, y);
 }
 
@@ -30,6 +32,7 @@ void scale_shift_backward(Context& ctx, const Tensor& x, const Tensor& implicit,
   check_gradient("scale_shift_grad", "gy", gy, x.shape(), x);
   if (gx.defined()) check_output("scale_shift_grad", gx, x.shape(), x);
   if (g_implicit.defined()) check_output("scale_shift_grad", g_implicit, implicit.shape(), x);
+  if (x.is_blocked()) return blocked::scale_shift_backward(ctx, x, implicit, gy, p, mode, gx, g_implicit);
   scale_shift_grad_cpu(ctx, x, implicit, gy, p, mode, gx, g_implicit);
 }
 

@@ -31,9 +31,9 @@ TEST_CASE("tape: records run last first, each once, and only those a gradient ha
   std::vector<int> order;
   const auto a = leaf(Tensor::zeros({2})).grad, b = leaf(Tensor::zeros({2})).grad,
              unreached = leaf(Tensor::zeros({2})).grad;
-  tape.record({a}, [&] { order.push_back(1); });
-  tape.record({unreached}, [&] { order.push_back(2); });
-  tape.record({nullptr, b}, [&] {
+  tape.record("test", {a}, [&] { order.push_back(1); });
+  tape.record("test", {unreached}, [&] { order.push_back(2); });
+  tape.record("test", {nullptr, b}, [&] {
     order.push_back(3);
     a->give(s.ctx, b->value(), false);
   });
@@ -51,7 +51,7 @@ TEST_CASE("tape: a record frees what it kept when it is done", "[autograd]") {
   const auto note = [&](const Var& y) {
     const auto probe = leaf(Tensor::zeros({1})).grad;
     probe->give(s.ctx, Tensor::zeros({1}), true);
-    tape.record({probe}, [&] { kept.push_back(in_use(s)); });
+    tape.record("test", {probe}, [&] { kept.push_back(in_use(s)); });
     return y;
   };
   const Shape shape{1, 16, 32, 32};  // 64 KiB
