@@ -7,6 +7,7 @@
 
 namespace mtyolo::cli {
 
+std::unique_ptr<Verb> make_anchors();
 std::unique_ptr<Verb> make_bench();
 std::unique_ptr<Verb> make_export();
 std::unique_ptr<Verb> make_import();
@@ -22,6 +23,7 @@ const std::vector<VerbEntry>& verbs() {
       {"import", "foreign weights as our own file; one head into several", make_import},
       {"reparam", "the deploy form of a network", make_reparam},
       {"export", "a network as a file for other engines", make_export},
+      {"anchors", "anchors that fit the labels of a data set", make_anchors},
       {"info", "a weight file, a cfg, a run; this machine and build", make_info},
       {"bench", "how long a model takes", make_bench},
   };

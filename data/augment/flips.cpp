@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "data/rgb_planes.h"
+
 namespace mtyolo::data {
 
 FlipDraws draw_flips(const AugmentParams& params, RandomStream& random) {
@@ -12,12 +14,11 @@ FlipDraws draw_flips(const AugmentParams& params, RandomStream& random) {
 void write_planes(const Image& image, const FlipDraws& draws, uint8_t* planes) {
   const size_t width = size_t(image.width), plane = width * size_t(image.height);
   for (int y = 0; y < image.height; ++y) {
-    const uint8_t* from = image.row(draws.up_down ? image.height - 1 - y : y);
-    for (size_t c = 0; c < 3; ++c) {
-      uint8_t* to = planes + c * plane + size_t(y) * width;
-      for (size_t x = 0; x < width; ++x) to[x] = from[3 * x + c];
-      if (draws.left_right) std::reverse(to, to + width);
-    }
+    uint8_t* first = planes + size_t(y) * width;
+    uint8_t* const rows[3] = {first, first + plane, first + 2 * plane};
+    split_rgb(image.row(draws.up_down ? image.height - 1 - y : y), width, rows);
+    if (!draws.left_right) continue;
+    for (uint8_t* row : rows) std::reverse(row, row + width);
   }
 }
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "data/rgb_planes.h"
+
 namespace mtyolo::data {
 namespace {
 
@@ -25,25 +27,31 @@ struct JitterTables {
 constexpr int kChunk = 256;  // pixels handled together: the steps below are loops over arrays in cache
 
 struct Chunk {
-  int r[kChunk], g[kChunk], b[kChunk];  // then hue, saturation, value
-  int spread[kChunk], per_value[kChunk], per_spread[kChunk];
+  uint8_t r[kChunk], g[kChunk], b[kChunk];
+  int hue[kChunk], saturation[kChunk], value[kChunk];
+  uint8_t spread[kChunk], highest[kChunk];
+  int per_value[kChunk], per_spread[kChunk];
 };
 
-// r, g, b become hue 0..179, saturation and value 0..255.
+// Hue 0..179, saturation and value 0..255 of r, g, b.
 [[gnu::always_inline]] inline void to_hsv(Chunk& c, int n) {
-  for (int i = 0; i < n; ++i)
-    c.spread[i] = std::max({c.r[i], c.g[i], c.b[i]}) - std::min({c.r[i], c.g[i], c.b[i]});
   for (int i = 0; i < n; ++i) {
-    c.per_value[i] = kSaturationDivision[size_t(std::max({c.r[i], c.g[i], c.b[i]}))];
-    c.per_spread[i] = kHueDivision[size_t(c.spread[i])];
+    const uint8_t r = c.r[i], g = c.g[i], b = c.b[i];
+    const uint8_t high = r > g ? r : g, low = r < g ? r : g;
+    c.highest[i] = high > b ? high : b;
+    c.spread[i] = uint8_t(c.highest[i] - (low < b ? low : b));
   }
   for (int i = 0; i < n; ++i) {
-    const int r = c.r[i], g = c.g[i], b = c.b[i], v = std::max({r, g, b}), d = c.spread[i];
-    const int side = v == r ? g - b : v == g ? b - r + 2 * d : r - g + 4 * d;
+    c.per_value[i] = kSaturationDivision[c.highest[i]];
+    c.per_spread[i] = kHueDivision[c.spread[i]];
+  }
+  for (int i = 0; i < n; ++i) {
+    const int r = c.r[i], g = c.g[i], b = c.b[i], v = c.highest[i], d = c.spread[i];
+    const int is_r = -int(v == r), is_g = -int(v == g) & ~is_r, is_b = ~(is_r | is_g);
+    const int side = (is_r & (g - b)) | (is_g & (b - r + 2 * d)) | (is_b & (r - g + 4 * d));
     const int hue = (side * c.per_spread[i] + 2048) >> 12;
-    c.r[i] = hue < 0 ? hue + 180 : hue;
-    c.g[i] = (d * c.per_value[i] + 2048) >> 12;
-    c.b[i] = v;
+    c.hue[i] = hue + (hue >> 31 & 180);
+    c.saturation[i] = (d * c.per_value[i] + 2048) >> 12;
   }
 }
 
@@ -54,46 +62,42 @@ struct Chunk {
 
 [[gnu::always_inline]] inline void to_rgb(Chunk& c, int n) {
   for (int i = 0; i < n; ++i) {
-    const float hue = float(c.r[i]) * float(6.0 / 180), s = float(c.g[i]) * float(1.0 / 255);
-    const float v = float(c.b[i]) * float(1.0 / 255);
+    const float hue = float(c.hue[i]) * float(6.0 / 180), s = float(c.saturation[i]) * float(1.0 / 255);
+    const float v = float(c.value[i]) * float(1.0 / 255);
     const int sector = int(hue);
-    const float f = hue - float(sector);
-    const int t0 = int(v * 255), t1 = int(v * (1 - s) * 255);
-    const int t2 = int(v * one_minus_product(s, f) * 255);
-    const int t3 = int(v * one_minus_product(s, 1 - f) * 255);
-    c.r[i] = sector == 0 || sector == 5 ? t0 : sector == 1 ? t2 : sector == 4 ? t3 : t1;
-    c.g[i] = sector == 1 || sector == 2 ? t0 : sector == 0 ? t3 : sector == 3 ? t2 : t1;
-    c.b[i] = sector == 3 || sector == 4 ? t0 : sector == 2 ? t3 : sector == 5 ? t2 : t1;
+    const float f = hue - float(sector), odd = float(sector & 1);
+    const float along = odd * f + (1 - odd) * (1 - f);  // f in odd sectors, 1 - f in even ones
+    const int high = int(v * 255), low = int(v * (1 - s) * 255);
+    const int middle = int(v * one_minus_product(s, along) * 255);
+    // Which of the three each colour takes, by sector; masks and sums, since branches keep loops from
+    // vectors.
+    const int e0 = -int(sector == 0), e1 = -int(sector == 1), e2 = -int(sector == 2);
+    const int e3 = -int(sector == 3), e4 = -int(sector == 4), e5 = -int(sector == 5);
+    c.hue[i] = (high & (e0 | e5)) | (middle & (e1 | e4)) | (low & (e2 | e3));
+    c.saturation[i] = (high & (e1 | e2)) | (middle & (e0 | e3)) | (low & (e4 | e5));
+    c.value[i] = (high & (e3 | e4)) | (middle & (e2 | e5)) | (low & (e0 | e1));
+  }
+  for (int i = 0; i < n; ++i) {
+    c.r[i] = uint8_t(c.hue[i]);
+    c.g[i] = uint8_t(c.saturation[i]);
+    c.b[i] = uint8_t(c.value[i]);
   }
 }
 
-[[gnu::always_inline]] inline void jitter_chunk(uint8_t* pixels, int n, const JitterTables& tables) {
-  Chunk c;
-  for (int i = 0; i < n; ++i) {
-    c.r[i] = pixels[3 * i];
-    c.g[i] = pixels[3 * i + 1];
-    c.b[i] = pixels[3 * i + 2];
-  }
+[[gnu::always_inline]] inline void jitter_chunk(Chunk& c, int n, const JitterTables& tables) {
   to_hsv(c, n);
   for (int i = 0; i < n; ++i) {
-    c.r[i] = tables.hue[size_t(c.r[i])];
-    c.g[i] = tables.saturation[size_t(c.g[i])];
-    c.b[i] = tables.value[size_t(c.b[i])];
+    c.hue[i] = tables.hue[size_t(c.hue[i])];
+    c.saturation[i] = tables.saturation[size_t(c.saturation[i])];
+    c.value[i] = tables.value[c.highest[i]];
   }
   to_rgb(c, n);
-  for (int i = 0; i < n; ++i) {
-    pixels[3 * i] = uint8_t(c.r[i]);
-    pixels[3 * i + 1] = uint8_t(c.g[i]);
-    pixels[3 * i + 2] = uint8_t(c.b[i]);
-  }
 }
 
-void jitter_chunk_baseline(uint8_t* pixels, int n, const JitterTables& tables) {
-  jitter_chunk(pixels, n, tables);
-}
+void jitter_chunk_baseline(Chunk& c, int n, const JitterTables& tables) { jitter_chunk(c, n, tables); }
 #ifdef __SSE2__
-__attribute__((target("avx2"))) void jitter_chunk_avx2(uint8_t* pixels, int n, const JitterTables& tables) {
-  jitter_chunk(pixels, n, tables);
+__attribute__((target("avx2"))) void jitter_chunk_avx2(Chunk& c, int n, const JitterTables& tables) {
+  jitter_chunk(c, n, tables);
 }
 #endif
 
@@ -121,8 +125,14 @@ void jitter_hsv(Image& image, const HsvDraws& draws) {
   if (__builtin_cpu_supports("avx2")) jitter = &jitter_chunk_avx2;
 #endif
   const size_t pixels = image.pixels.size() / 3;
-  for (size_t at = 0; at < pixels; at += kChunk)
-    jitter(image.pixels.data() + at * 3, int(std::min<size_t>(kChunk, pixels - at)), tables);
+  Chunk chunk;
+  uint8_t* const planes[3] = {chunk.r, chunk.g, chunk.b};
+  for (size_t at = 0; at < pixels; at += kChunk) {
+    const size_t count = std::min<size_t>(kChunk, pixels - at);
+    split_rgb(image.pixels.data() + at * 3, count, planes);
+    jitter(chunk, int(count), tables);
+    join_rgb(planes, count, image.pixels.data() + at * 3);
+  }
 }
 
 }  // namespace mtyolo::data

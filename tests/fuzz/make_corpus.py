@@ -307,6 +307,14 @@ LABELS = {
 }
 
 
+def cached_images():
+    """A 2 x 1 picture for the key of the target, one for another key, and one that claims more than it has."""
+    for file, key, width in [("whole", "a\n1\n2\n3\n1", 2), ("other", "b\n1\n2\n3\n1", 2), ("wide", "a\n1\n2\n3\n1", 60000)]:
+        body = b"mtyolo image 1\n" + struct.pack("<I", len(key)) + key.encode()
+        body += struct.pack("<II", width, 1) + bytes(range(6))
+        yield file, body + struct.pack("<I", zlib.crc32(body))
+
+
 def with_cuts(items):
     """Every input, and its first two thirds."""
     for file, content in items:
@@ -331,6 +339,7 @@ def corpus():
         "jpeg": jpegs(),
         "png": pngs(),
         "bmp": bmps(),
+        "cached_image": with_cuts(cached_images()),
         "data_yaml": texts(DATA_YAMLS),
         "cfg_yaml": texts(CFG_YAMLS),
         "path_list": PATH_LISTS.items(),

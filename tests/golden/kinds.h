@@ -17,6 +17,7 @@ void run_nms_case(const GoldenCase& c);
 void run_detect_case(const GoldenCase& c);
 void run_letterbox_case(const GoldenCase& c);
 void run_metrics_case(const GoldenCase& c);
+void run_autoanchor_case(const GoldenCase& c);
 void run_multitask_case(const GoldenCase& c);
 void run_loss_case(const GoldenCase& c);
 

@@ -18,6 +18,7 @@ const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
     {"detect", run_detect_case},
     {"letterbox", run_letterbox_case},
     {"metrics", run_metrics_case},
+    {"autoanchor", run_autoanchor_case},
     {"multitask", run_multitask_case},
     {"loss", run_loss_case},
 };
