@@ -19,9 +19,9 @@ std::string tf_record(std::string_view data);
 // The tag of a column of results.csv: per head `a/train/box_loss` becomes `train_a/box_loss`, others stay.
 std::string scalar_tag(const std::string& column);
 
-// One file of a run, FOLDER/events.out.tfevents.SECONDS.HOST. Records collect in memory; flush() appends
-// them. A failed flush throws Error{"file_write"}, drops them and leaves the file as it was, so that the next
-// may succeed.
+// One file of a run, FOLDER/events.out.tfevents.SECONDS.HOST.PROCESS. Records collect in memory; flush()
+// appends them. A failed flush throws Error{"file_write"}, drops them and leaves the file as it was, so that
+// the next may succeed.
 class EventFile {
  public:
   // first_step > 0: the run is resumed; TensorBoard then forgets what older files say from that step on.
