@@ -23,7 +23,6 @@ void visit_counters(S& s, Visit&& visit) {
   visit("skipped_steps", s.skipped_steps);
   visit("unreadable", s.unreadable);
   visit("rollbacks", s.rollbacks);
-  visit("finished", s.finished);
   visit("world_size", s.world_size);
   visit("classes", s.classes);
   visit("set_fingerprint", s.set_fingerprint);

@@ -35,7 +35,6 @@ struct TrainingState {
   double seconds = 0;            // of training, over all processes
   int64_t skipped_steps = 0, unreadable = 0;
   int rollbacks = 0;  // also: which order of the samples is used
-  bool finished = false;
 
   ResultsTable results;
   std::string results_txt;
