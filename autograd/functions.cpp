@@ -1,5 +1,7 @@
 #include "autograd/functions.h"
 
+#include <algorithm>
+
 #include "core/profile.h"
 #include "ops/add.h"
 #include "ops/concat.h"
@@ -10,6 +12,8 @@ namespace mtyolo::autograd {
 namespace {
 
 using Grad = std::shared_ptr<Gradient>;
+
+constexpr int64_t kBlock = 16;  // channels of a block (core/tensor.h)
 
 Tensor output(Tape& tape, const Tensor& given, const Shape& shape, const Tensor& x) {
   if (given.defined()) return given;
@@ -32,12 +36,21 @@ void record(Tape& tape, const char* name, const Var& y, F&& backward) {
   if (y.grad != nullptr) tape.record(name, {y.grad}, std::forward<F>(backward));
 }
 
+// The halo of gy with which the gradient of a convolution's input needs no copy of it.
+int gradient_halo(const ops::Conv2d& p) {
+  const auto along = [](int kernel, int stride, int pad, int dilation) {
+    return stride > 1 ? (kernel - 1) / stride : std::max(0, dilation * (kernel - 1) - pad);
+  };
+  return std::max(along(p.kernel_h, p.stride_h, p.pad_h, p.dilation_h),
+                  along(p.kernel_w, p.stride_w, p.pad_w, p.dilation_w));
+}
+
 }  // namespace
 
 Var conv2d(Tape& tape, const Var& x, const Var& weight, const Var& bias, const ops::Conv2d& p, Tensor y) {
   y = output(tape, y, ops::conv2d_shape(x.value.shape(), weight.value.shape(), p), x.value);
   ops::conv2d_forward(tape.ctx(), tape.impls(), x.value, weight.value, bias.value, p, y);
-  const Var out = result(tape, y, {&x, &weight, &bias});
+  const Var out = result(tape, y, {&x, &weight, &bias}, x.grad != nullptr ? gradient_halo(p) : 0);
   const bool weight_wanted = weight.grad != nullptr || bias.grad != nullptr;
   // The input is let go before its gradient is made, which may then take its memory.
   const auto backward = [&tape, p, input = weight_wanted ? x.value : Tensor(), w = weight.value, gx = x.grad,
@@ -185,8 +198,11 @@ Var concat(Tape& tape, std::span<const Var> inputs, Tensor y) {
       const auto& [g, first] = parts[i];
       if (g == nullptr) continue;
       const Tensor& upstream = gy->value();
-      if (!upstream.is_blocked() || first % 16 == 0) {
-        g->give(tape.ctx(), upstream.slice(1, first, first + shapes[i][1]), gy->shared());
+      const int64_t end = first + shapes[i][1];
+      // A view is written as whole blocks.
+      const bool whole = first % kBlock == 0 && (end % kBlock == 0 || end == upstream.size(1));
+      if (!upstream.is_blocked() || whole) {
+        g->give(tape.ctx(), upstream.slice(1, first, end), gy->shared());
         continue;
       }
       Gradient::Slot slot = g->open(tape.ctx());

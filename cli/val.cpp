@@ -11,12 +11,13 @@
 #include "data/coco_classes.h"
 #include "models/model.h"
 #include "train/metrics_report.h"
+#include "train/plots/pictures.h"
 
 namespace mtyolo::cli {
 namespace {
 
 constexpr double kSpeedConf = 0.25, kSpeedIou = 0.45;
-constexpr int kMinStride = 32, kMaxWorkers = 8, kShortTable = 50;
+constexpr int kMinStride = 32, kMaxWorkers = 8, kShortTable = 50, kBatchPictures = 3;
 
 class Val : public Verb {
  public:
@@ -48,13 +49,14 @@ class Val : public Verb {
   ExitCode run(const CommonOptions& common) override {
     settle();
     Context ctx = make_context(common);
-    data::DataCfg cfg = data::read_data_cfg(
+    const data::DataCfg cfg = data::read_data_cfg(
         data_file_, task_ == "train" ? data::DataCfgUse::kPaths : data::DataCfgUse::kValPaths);
     load(ctx, cfg, make_impls(common));
     const auto dataset = open(cfg, ctx.pool().size());
     const std::string folder = wants_folder() ? make_run_folder(common) : "";
     ValOutput output({folder, save_json_, save_txt_ || save_hybrid_, save_conf_, category_ids()}, *dataset);
-    const train::Evaluation e = evaluate(*dataset, cfg, output, ctx.pool().size(), common);
+    classes_table_ = {names_, rows_};
+    const train::Evaluation e = evaluate(*dataset, cfg, output, folder, ctx.pool().size(), common);
     if (interrupted()) return ExitCode::kRuntime;
     output.finish();
     report(e, folder, common);
@@ -73,19 +75,15 @@ class Val : public Verb {
 
   bool wants_folder() const { return task_ != "speed" || save_json_ || save_txt_ || save_hybrid_; }
 
-  void load(Context& ctx, data::DataCfg& cfg, const ops::Impls& impls) {
+  void load(Context& ctx, const data::DataCfg& cfg, const ops::Impls& impls) {
     models::Model model = models::load_model(weights_, cfg_);
-    if (single_cls_) {
-      cfg.heads.clear();
-      if (cfg.names.size() != 1) cfg.names = {"item"};
-    } else {
-      check_same_classes(model.graph, cfg, weights_);
-    }
+    names_ = cfg.names;
+    if (!single_cls_) check_same_classes(model.graph, cfg, weights_);
+    else if (names_.size() != 1) names_ = {"item"};
     std::vector<std::string> have;
     for (const models::Head& h : model.graph.heads) have.push_back(h.name);
     check_heads(heads_, have);
     if (!heads_.empty()) model.graph = models::prune_heads(model.graph, heads_);
-    names_ = cfg.names;
     if (!single_cls_) rows_ = heads_of(model.graph);
     if (!single_cls_ && rows_.size() < have.size())
       for (const data::HeadCfg& h : rows_)
@@ -123,7 +121,7 @@ class Val : public Verb {
   }
 
   train::Evaluation evaluate(const data::Dataset& dataset, const data::DataCfg& cfg, ValOutput& output,
-                             int threads, const CommonOptions& common) {
+                             const std::string& folder, int threads, const CommonOptions& common) {
     data::LoaderParams loading;
     loading.batch_size = int(std::min<int64_t>(batch_, dataset.size()));
     loading.img_size = size_;
@@ -139,7 +137,7 @@ class Val : public Verb {
     params.max_det = max_det_;
     params.augment = augment_;
     params.single_cls = single_cls_;
-    params.heads = cfg.heads;
+    if (!single_cls_) params.heads = cfg.heads;
     params.classes = classes_;
     Progress progress("val", dataset.size(), common);
     train::EvaluateHooks hooks;
@@ -148,12 +146,23 @@ class Val : public Verb {
     hooks.on_found = [&](const data::Batch& batch, const train::EvaluateHooks::Boxes& found) {
       output.add_predictions(batch, found);
       if (!save_hybrid_) output.write_labels(batch, found);
+      if (!folder.empty() && drawn_ < kBatchPictures) draw_batch(batch, found, folder);
     };
     if (save_hybrid_)
       hooks.on_hybrid = [&](const data::Batch& batch, const train::EvaluateHooks::Boxes& found) {
         output.write_labels(batch, found);
       };
     return train::evaluate(*detector_, dataset, loader, params, hooks);
+  }
+
+  void draw_batch(const data::Batch& batch, const train::EvaluateHooks::Boxes& found,
+                  const std::string& folder) {
+    const std::string name = fmt::format("val_batch{}", drawn_++);
+    train::write_picture(
+        folder, train::encode_picture(name + "_labels.jpg", train::draw_batch_labels(batch, classes_table_)));
+    train::write_picture(folder,
+                         train::encode_picture(name + "_pred.jpg",
+                                               train::draw_batch_predictions(batch, found, classes_table_)));
   }
 
   void report(const train::Evaluation& e, const std::string& folder, const CommonOptions& common) const {
@@ -164,9 +173,12 @@ class Val : public Verb {
     d["data"] = data_file_;
     d["task"] = task_;
     d["img_size"] = size_;
-    if (!folder.empty())
+    if (!folder.empty()) {
+      for (const auto& picture : train::draw_metrics(r.yolo, r.confusion, classes_table_))
+        train::write_picture(folder, picture);
       write_file_atomically(folder + "/metrics.json",
                             d.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    }
     if (common.json) {
       print_json(d);
     } else {
@@ -192,6 +204,8 @@ class Val : public Verb {
   std::vector<std::string> names_;
   std::vector<data::HeadCfg> rows_;  // heads of the model that run
   std::vector<int> classes_;         // with --heads: theirs; empty = all
+  train::ClassTable classes_table_;
+  int drawn_ = 0;  // batches
   std::unique_ptr<models::Detector> detector_;
 };
 

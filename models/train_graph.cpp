@@ -5,6 +5,7 @@
 #include "autograd/functions.h"
 #include "core/profile.h"
 #include "models/train_layout.h"
+#include "ops/blocked/training.h"
 
 namespace mtyolo::models {
 
@@ -115,6 +116,7 @@ struct TrainGraph::Impl {
   class Pass;
 
   std::vector<HeadMaps> forward(const Tensor& given);
+  Tensor input(const Tensor& given) const;
   void find_wanted();
   void run_segment(const TrainSegment& segment, Values& values);
   Var head_map(Values& values, int raw, int anchors);
@@ -218,6 +220,17 @@ class TrainGraph::Impl::Pass {
   bool first_;
 };
 
+// Convolutions and space_to_depth take plain images, which have no channels to spare.
+Tensor TrainGraph::Impl::input(const Tensor& given) const {
+  const bool stays_plain = std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const GraphNode& node) {
+    const bool reads = layout.runs(node.id) && std::count(node.inputs.begin(), node.inputs.end(), 0) > 0;
+    return !reads || std::holds_alternative<ops::Conv2d>(node.attrs) ||
+           std::holds_alternative<ops::SpaceToDepth>(node.attrs);
+  });
+  if (blocked && !stays_plain) return ops::blocked::to_blocked(ctx, given, layout.value(0).halo);
+  return to_float(ctx, given);
+}
+
 void TrainGraph::Impl::find_wanted() {
   wanted.assign(graph.nodes.size(), false);
   for (const GraphNode& node : graph.nodes) {
@@ -284,7 +297,7 @@ std::vector<HeadMaps> TrainGraph::Impl::forward(const Tensor& given) {
   }
   find_wanted();
   Values values(graph.nodes.size());
-  values.vars[0] = {to_float(ctx, given), nullptr};
+  values.vars[0] = {input(given), nullptr};
   for (const TrainSegment& segment : layout.segments()) {
     if (options.recompute) run_segment(segment, values);
     else Pass(*this, *tape, values, true).run(segment);

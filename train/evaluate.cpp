@@ -134,15 +134,17 @@ class Evaluator {
     }
   }
 
-  // The targets of these images as detections with confidence 1.
-  static std::vector<std::vector<ops::Detection>> labels_of(const data::Batch& batch, int64_t first,
-                                                            int64_t last) {
-    std::vector<std::vector<ops::Detection>> labels(size_t(last - first));
-    const auto width = float(batch.images.size(3)), height = float(batch.images.size(2));
-    for (const data::BatchTarget& t : batch.targets) {
-      if (t.image < first || t.image >= last) continue;
-      const float w = t.w * width / 2, h = t.h * height / 2, x = t.x * width, y = t.y * height;
-      labels[size_t(t.image - first)].push_back({x - w, y - h, x + w, y + h, 1, t.cls, 0});
+  // The objects of these images as detections with confidence 1.
+  std::vector<std::vector<ops::Detection>> labels_of(const data::Batch& batch, int64_t first,
+                                                     int64_t last) const {
+    std::vector<std::vector<ops::Detection>> labels;
+    for (int64_t i = first; i < last; ++i) {
+      const data::Letterbox& done = batch.letterboxes[size_t(i)];
+      const auto x = [&](double v) { return float(v * done.scale + done.left); };
+      const auto y = [&](double v) { return float(v * done.scale_y + done.top); };
+      labels.emplace_back();
+      for (const TruthBox& t : truth_of(dataset_.sample(batch.indices[size_t(i)]), params_.classes))
+        if (!t.crowd) labels.back().push_back({x(t.x1), y(t.y1), x(t.x2), y(t.y2), 1, t.cls, 0});
     }
     return labels;
   }

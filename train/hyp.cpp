@@ -201,7 +201,7 @@ std::string hyp_yaml(const Hyp& hyp, const std::map<std::string, ScaledHyp>& sca
     std::string out = "\"";
     for (const char c : name) {
       if (c == '"' || c == '\\') out += '\\';
-      if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\x{:02x}", int(c));
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += fmt::format("\\x{:02x}", int(c));
       else out += c;
     }
     return out + "\"";

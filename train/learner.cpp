@@ -80,9 +80,10 @@ Learner::Task Learner::make_task(const models::Head& head, const LearnerParams& 
   task.params = {scaled.box, scaled.obj, scaled.cls, h.cls_pw,
                  h.obj_pw,   h.anchor_t, h.fl_gamma, params.label_smoothing,
                  1,          params.iou, {},         params.compat.ota_scale_by_height};
-  for (const int id : head.classes) {
+  for (int c = 0; c < head.nc(); ++c) {
+    const int id = head.classes[size_t(c)];
     if (size_t(id) >= task.column.size()) task.column.resize(size_t(id) + 1, -1);
-    task.column[size_t(id)] = int(&id - head.classes.data());
+    task.column[size_t(id)] = c;
     if (!h.cls_weights.empty()) task.params.class_weights.push_back(h.cls_weights.at(size_t(id)));
   }
   task.loss = find_loss(loss_name(head, params));

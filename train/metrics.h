@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -86,7 +87,7 @@ CocoNumbers restrict_to(const CocoMetrics& all, const std::vector<int>& classes)
 struct ConfusionMatrix {
   int nc = 0;
   std::vector<int64_t> counts;
-  int64_t at(int predicted, int truth) const { return counts[size_t(predicted * (nc + 1) + truth)]; }
+  int64_t at(int predicted, int truth) const { return counts[std::size_t(predicted * (nc + 1) + truth)]; }
 };
 ConfusionMatrix confusion_matrix(const std::vector<ImageResult>& images, int nc);
 

@@ -37,6 +37,7 @@ struct Rates {
 struct ScheduleParams {
   LrSchedule kind = LrSchedule::kCosine;
   double lr0 = 0.01, lrf = 0.1, momentum = 0.937;
+  // 0 warmup_epochs: no warm-up, unless compat.long_warmup; else at least 1000 iterations.
   double warmup_epochs = 3, warmup_momentum = 0.8, warmup_bias_lr = 0.1;
   bool momentum_warmup = true;  // false for Adam
   int epochs = 300;

@@ -71,22 +71,22 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
 // keeps them from evicting each other from the first-level cache.
 void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, float* to, int64_t tap_stride,
                    int64_t lane_stride) {
-  const float* w = weight.data<float>();
-  const int kernel_h = int(weight.size(2)), kernel_w = int(weight.size(3));
-  const auto copy_taps = [&](int o, int c) {
-    const float* from = w + (out + o) * weight.stride(0) + (in + c) * weight.stride(1);
-    float* at = to + c * lane_stride + o;
-    for (int u = 0; u < kernel_h; ++u)
-      for (int v = 0; v < kernel_w; ++v, at += tap_stride)
-        *at = from[u * weight.stride(2) + v * weight.stride(3)];
-  };
-  if (weight.stride(0) >= weight.stride(1)) {
-    for (int o = 0; o < outs; ++o)
-      for (int c = 0; c < ins; ++c) copy_taps(o, c);
-  } else {
-    for (int c = 0; c < ins; ++c)
-      for (int o = 0; o < outs; ++o) copy_taps(o, c);
-  }
+  const int64_t out_stride = weight.stride(0), in_stride = weight.stride(1);
+  const int64_t kernel_h = weight.size(2), kernel_w = weight.size(3);
+  const bool by_out = out_stride >= in_stride;
+  const int64_t outer = by_out ? outs : ins, inner = by_out ? ins : outs;
+  const int64_t outer_from = by_out ? out_stride : in_stride, inner_from = by_out ? in_stride : out_stride;
+  const int64_t outer_to = by_out ? 1 : lane_stride, inner_to = by_out ? lane_stride : 1;
+  const float* first = weight.data<float>() + out * out_stride + in * in_stride;
+  for (int64_t a = 0; a < outer; ++a)
+    for (int64_t u = 0; u < kernel_h; ++u)
+      for (int64_t v = 0; v < kernel_w; ++v) {
+        const float* from = first + a * outer_from + u * weight.stride(2) + v * weight.stride(3);
+        float* at = to + a * outer_to + (u * kernel_w + v) * tap_stride;
+        if (inner_from == 1 && inner_to == 1) std::copy_n(from, inner, at);
+        else
+          for (int64_t b = 0; b < inner; ++b) at[b * inner_to] = from[b * inner_from];
+      }
 }
 
 void PackedConv::pack_panel(int index, const Tensor& weight) {

@@ -133,7 +133,7 @@ struct KernelTable {
   // Moments of n pixels: the first pixel x0, sum of x - x0, and sum of squares of x - (x0 + that sum / n).
   void (*norm_moments)(const NormTask&);
   void (*norm_apply)(const NormTask&);
-  void (*norm_grad_sums)(const NormTask&);
+  void (*norm_grad_sums)(const NormTask&);  // stores gu in y, if there is one
   void (*norm_grad)(const NormTask&);  // y = scale * (gu - mean_gu - xhat * mean_gu_xhat)
   void (*max_pool)(const PoolTask&, int32_t block_begin, int32_t block_end);
   void (*max_pool_grad)(const PoolGradTask&, int32_t block);

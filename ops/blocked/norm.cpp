@@ -139,18 +139,20 @@ struct Moments {
 // n_i * (mean_i - mean)^2.
 Moments join(const Partial& partial, const Pieces& pieces, int block) {
   Moments m;
-  const auto mean_of = [&](int piece, size_t c) {
-    const float* from = partial.at(block, piece);
-    return double(from[c]) + double(from[kBlock + c]) / double(pieces.pixels_of(piece));
-  };
-  for (int i = 0; i < pieces.count; ++i)
-    for (size_t c = 0; c < kBlock; ++c) m.mean[c] += mean_of(i, c) * double(pieces.pixels_of(i));
+  for (int i = 0; i < pieces.count; ++i) {
+    const float* from = partial.at(block, i);
+    const double count = double(pieces.pixels_of(i));
+    for (size_t c = 0; c < kBlock; ++c) m.mean[c] += double(from[c]) * count + double(from[kBlock + c]);
+  }
   for (double& v : m.mean) v /= double(pieces.pixels);
-  for (int i = 0; i < pieces.count; ++i)
+  for (int i = 0; i < pieces.count; ++i) {
+    const float* from = partial.at(block, i);
+    const double count = double(pieces.pixels_of(i)), inverse = 1 / count;
     for (size_t c = 0; c < kBlock; ++c) {
-      const double d = mean_of(i, c) - m.mean[c];
-      m.squares[c] += double(partial.at(block, i)[2 * kBlock + c]) + double(pieces.pixels_of(i)) * d * d;
+      const double d = double(from[c]) + double(from[kBlock + c]) * inverse - m.mean[c];
+      m.squares[c] += double(from[2 * kBlock + c]) + count * d * d;
     }
+  }
   return m;
 }
 
@@ -270,7 +272,11 @@ void batch_norm_backward(Context& ctx, const Tensor& x, const Tensor& gy, const 
   const Vector mean(ctx, from, saved.mean), inv_std(ctx, from, saved.inv_std), scale(ctx, from, stats.weight),
       bias(ctx, from, stats.bias), mean_gu(ctx, from), mean_gu_xhat(ctx, from);
   for (int c = 0; c < from.view.channels; ++c) scale.data()[c] *= inv_std.data()[c];
-  const Maps maps{&from, &out, &to};
+  // Where gx is overwritten it holds gu between the passes: one exponential and division per pixel saved.
+  const bool reduces = !p.frozen || grads.gw.defined() || grads.gb.defined();
+  const bool keeps_gu = reduces && grads.gx.defined() && grads.x_mode == GradMode::kOverwrite &&
+                        p.activation.kind == ActivationKind::kSilu;
+  const Maps first{&from, &out, keeps_gu ? &to : nullptr}, second{&from, keeps_gu ? &to : &out, &to};
   NormTask task;
   task.mean = mean.data(), task.inv_std = inv_std.data(), task.scale = scale.data(), task.bias = bias.data();
   if (!p.frozen) task.mean_gu = mean_gu.data(), task.mean_gu_xhat = mean_gu_xhat.data();
@@ -278,7 +284,7 @@ void batch_norm_backward(Context& ctx, const Tensor& x, const Tensor& gy, const 
   task.add = grads.x_mode == GradMode::kAccumulate;
 
   const auto reduce = [&](int block, int piece) {
-    NormTask t = piece_task(pieces, maps, task, block, piece);
+    NormTask t = piece_task(pieces, first, task, block, piece);
     t.sums = partial.at(block, piece);
     kernels().norm_grad_sums(t);
   };
@@ -297,11 +303,13 @@ void batch_norm_backward(Context& ctx, const Tensor& x, const Tensor& gy, const 
       put(grads.gw, c, gu_xhat[lane]);
     }
   };
-  Passes passes{reduce, finish, {}};
-  if (p.frozen && !grads.gw.defined() && !grads.gb.defined()) passes = {};
+  Passes passes;
+  if (reduces) passes = {reduce, finish, {}};
   if (grads.gx.defined())
     passes.apply = [&](int block, int piece) {
-      kernels().norm_grad(piece_task(pieces, maps, task, block, piece));
+      NormTask t = piece_task(pieces, second, task, block, piece);
+      if (keeps_gu) t.epilogue = Epilogue::kNone;
+      kernels().norm_grad(t);
     };
   run_passes(ctx, pieces, passes);
   if (grads.gx.defined() && grads.x_mode == GradMode::kOverwrite) zero_halo(ctx, to);

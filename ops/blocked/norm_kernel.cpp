@@ -14,16 +14,20 @@ inline void for_rows(const NormTask& task, F&& f) {
 
 // Sums f(x - shift) over the pixels of the task in four chains.
 template <class F>
-inline Vec sum_pixels(const NormTask& task, Vec shift, F&& f) {
-  Vec sums[4] = {};
-  for_rows(task, [&](int i) {
+inline __attribute__((always_inline)) Vec sum_pixels(const NormTask& task, Vec shift, F&& f) {
+  Vec a{}, b{}, c{}, d{};
+  for (int i = task.row_begin; i < task.row_end; ++i) {
     const float* x = pixel_at(task.x, task.block, i, 0);
     int j = 0;
-    for (; j + 4 <= task.x.w; j += 4)
-      for (int k = 0; k < 4; ++k) sums[k] += f(load(x + (j + k) * kBlock) - shift);
-    for (; j < task.x.w; ++j) sums[0] += f(load(x + j * kBlock) - shift);
-  });
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (; j + 4 <= task.x.w; j += 4, x += 4 * kBlock) {
+      a += f(load(x) - shift);
+      b += f(load(x + kBlock) - shift);
+      c += f(load(x + 2 * kBlock) - shift);
+      d += f(load(x + 3 * kBlock) - shift);
+    }
+    for (; j < task.x.w; ++j, x += kBlock) a += f(load(x) - shift);
+  }
+  return (a + b) + (c + d);
 }
 
 }  // namespace
@@ -31,11 +35,11 @@ inline Vec sum_pixels(const NormTask& task, Vec shift, F&& f) {
 void norm_moments(const NormTask& task) {
   const Vec first = load(pixel_at(task.x, task.block, task.row_begin, 0));
   const float pixels = float(task.row_end - task.row_begin) * float(task.x.w);
-  const Vec sum = sum_pixels(task, first, [](Vec d) { return d; });
+  const Vec sum = sum_pixels(task, first, [](Vec v) { return v; });
   const Vec mean = sum * splat(1.0f / pixels);
   store(task.sums, first);
   store(task.sums + kBlock, sum);
-  store(task.sums + 2 * kBlock, sum_pixels(task, first, [&](Vec d) { return (d - mean) * (d - mean); }));
+  store(task.sums + 2 * kBlock, sum_pixels(task, first, [mean](Vec v) { return (v - mean) * (v - mean); }));
 }
 
 void norm_apply(const NormTask& task) {
@@ -52,7 +56,10 @@ void norm_apply(const NormTask& task) {
   });
 }
 
-void norm_grad_sums(const NormTask& task) {
+namespace {
+
+template <bool Keep>
+void norm_grad_sums_mode(const NormTask& task) {
   const Vec mean = load(task.mean), scale = load(task.scale), bias = load(task.bias);
   Vec sum[2] = {}, sum_x[2] = {};
   with_epilogue(task.epilogue, [&](auto epilogue) {
@@ -62,6 +69,7 @@ void norm_grad_sums(const NormTask& task) {
       const auto pixel = [&](int j, int chain) {
         const Vec d = load(x + j * kBlock) - mean;
         const Vec gu = load(gy + j * kBlock) * epilogue_slope(d * scale + bias, epilogue.value, task.slope);
+        if constexpr (Keep) store(pixel_at(task.y, task.block, i, j), gu);
         sum[chain] += gu;
         sum_x[chain] += gu * d;
       };
@@ -75,6 +83,13 @@ void norm_grad_sums(const NormTask& task) {
   });
   store(task.sums, sum[0] + sum[1]);
   store(task.sums + kBlock, (sum_x[0] + sum_x[1]) * load(task.inv_std));
+}
+
+}  // namespace
+
+void norm_grad_sums(const NormTask& task) {
+  if (task.y.data != nullptr) norm_grad_sums_mode<true>(task);
+  else norm_grad_sums_mode<false>(task);
 }
 
 namespace {

@@ -16,10 +16,11 @@ void run_forward_case(const GoldenCase& c);
 void run_nms_case(const GoldenCase& c);
 void run_detect_case(const GoldenCase& c);
 void run_letterbox_case(const GoldenCase& c);
-void run_metrics_case(const GoldenCase& c);
 void run_autoanchor_case(const GoldenCase& c);
+void run_metrics_case(const GoldenCase& c);
 void run_multitask_case(const GoldenCase& c);
 void run_loss_case(const GoldenCase& c);
+void run_train_step_case(const GoldenCase& c);
 
 // The cases of kind "ops" that belong to the losses; false: another op.
 bool run_loss_ops_case(const GoldenCase& c);

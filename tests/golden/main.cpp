@@ -17,10 +17,11 @@ const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
     {"nms", run_nms_case},
     {"detect", run_detect_case},
     {"letterbox", run_letterbox_case},
-    {"metrics", run_metrics_case},
     {"autoanchor", run_autoanchor_case},
+    {"metrics", run_metrics_case},
     {"multitask", run_multitask_case},
     {"loss", run_loss_case},
+    {"train-step", run_train_step_case},
 };
 
 int list_cases() {

@@ -1,7 +1,5 @@
-#include <map>
-
-#include "core/file.h"
 #include "tests/golden/kinds.h"
+#include "tests/train/coco_files.h"
 #include "train/metrics.h"
 
 namespace mtyolo::test {
@@ -21,38 +19,6 @@ std::vector<train::ImageResult> native_images(const GoldenCase& c) {
     images.at(size_t(t.at({i, 0})))
         .truth.push_back(
             {t.at({i, 2}), t.at({i, 3}), t.at({i, 4}), t.at({i, 5}), int(t.at({i, 1})), -1, false});
-  return images;
-}
-
-std::vector<train::ImageResult> coco_images(const GoldenCase& c) {
-  const auto read = [&](const char* name) {
-    return json::parse(read_file((c.folder / name).string(), size_t(1) << 26));
-  };
-  const json truth = read("gt.json"), found = read("dt.json");
-  std::map<int64_t, train::ImageResult> by_id;
-  std::map<int, int> classes;
-  for (const json& i : truth.at("images")) by_id[i.at("id")];
-  for (const json& i : truth.at("categories")) classes[i.at("id")] = 0;
-  int next = 0;
-  for (auto& [id, cls] : classes) cls = next++;
-  const auto corners = [](const json& b) {
-    const double x = b[0], y = b[1], w = b[2], h = b[3];
-    return std::array<double, 4>{x, y, x + w, y + h};
-  };
-  for (const json& a : truth.at("annotations")) {
-    const auto b = corners(a.at("bbox"));
-    by_id.at(a.at("image_id"))
-        .truth.push_back({b[0], b[1], b[2], b[3], classes.at(a.at("category_id")), a.at("area").get<double>(),
-                          a.at("iscrowd") != 0});
-  }
-  for (const json& a : found) {
-    const auto b = corners(a.at("bbox"));
-    by_id.at(a.at("image_id"))
-        .found.push_back(
-            {b[0], b[1], b[2], b[3], a.at("score").get<float>(), classes.at(a.at("category_id"))});
-  }
-  std::vector<train::ImageResult> images;
-  for (auto& [id, image] : by_id) images.push_back(std::move(image));
   return images;
 }
 
@@ -122,7 +88,8 @@ void check_confusion(const GoldenCase& c, const std::vector<train::ImageResult>&
 
 void check_coco(const GoldenCase& c, double tolerance) {
   const json& want = c.info.at("expected").at("coco");
-  const auto got = train::coco_metrics(coco_images(c), c.info.at("nc"));
+  const auto got =
+      train::coco_metrics(read_coco_case(c.folder / "gt.json", c.folder / "dt.json").images, c.info.at("nc"));
   if (want.is_null()) {  // the original tool gives up without detections
     expect(got.ap == 0 && got.ar100 == 0, "AP {} and AR {} without detections, expected 0", got.ap,
            got.ar100);

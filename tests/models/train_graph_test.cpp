@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/random.h"
+#include "core/yaml.h"
 #include "models/model.h"
 #include "models/plan/eager.h"
 #include "tests/support/golden.h"
@@ -37,6 +38,34 @@ Model narrow(const std::string& name, double width = 0.125) {
   return model_from_cfg(cfg, 11);
 }
 
+// Two levels and everything that a module is made of, at strides 8 and 16. Widths are no multiples of 16 on
+// purpose.
+Cfg small_cfg(const std::string& head) {
+  const std::string text = fmt::format(R"(
+nc: 2
+depth_multiple: 1.0
+width_multiple: 1.0
+anchors: [[10,13, 16,30, 33,23], [30,61, 62,45, 59,119]]
+backbone:
+  - [-1, 1, ReOrg, []]
+  - [-1, 1, Conv, [12, 3, 2]]
+  - [-1, 1, Conv, [16, 3, 2]]
+  - [-1, 1, MP, []]
+  - [-2, 1, Conv, [24, 3, 2, None, 4]]
+  - [[-1, -2], 1, Concat, [1]]
+  - [-1, 1, RepConv, [40, 3, 1]]
+head:
+  - [-1, 1, SPPCSPC, [16]]
+  - [-1, 1, nn.Upsample, [None, 2, 'nearest']]
+  - [[-1, 2, 2], 1, Concat, [1]]
+  - [-1, 1, Conv, [16, 1, 1, None, 1, nn.LeakyReLU(0.1)]]
+  - [[-1, 2], 1, Shortcut, [1]]
+  - [[11, 7{}], 1, {}, [nc, anchors]]
+)",
+                                       head == "IAuxDetect" ? ", 10, 6" : "", head);
+  return cfg_from_document(parse_yaml(text, "small"), "small");
+}
+
 // A network, its parameters and the graph that trains it.
 struct Training {
   Context ctx;
@@ -61,6 +90,11 @@ struct Training {
     double sum = 0;
     graph->backward(upstream(graph->forward(images), &sum));
     return sum;
+  }
+  // Bytes that steps took beyond what lives between them.
+  double peak() const {
+    const AllocatorStats stats = ctx.allocator()->stats();
+    return double(stats.peak_bytes - stats.in_use_bytes);
   }
   double loss(const Tensor& images) {
     double sum = 0;
@@ -103,6 +137,13 @@ double gradient_difference(const autograd::ParamStore& a, const autograd::ParamS
     }
   }
   return worst;
+}
+
+std::set<std::string> batch_norms(const Graph& graph) {
+  std::set<std::string> scopes;
+  for (const GraphNode& node : graph.nodes)
+    if (std::holds_alternative<ops::BatchNorm>(node.attrs)) scopes.insert(node.scope);
+  return scopes;
 }
 
 // Everything that a step may change: gradients, running statistics, counters.
@@ -164,39 +205,49 @@ TEST_CASE("gradients of all parameters agree with the reference ops, for every s
   const std::string name = GENERATE(from_range(shipped_cfg_names()));
   const Model model = narrow(name, name == "x50-csp" ? 0.5 : 0.0625);
   Training fast(model), reference(model, true);
+  // By running statistics: those of a few pixels would make noise of the rounding.
+  for (Training* t : {&fast, &reference}) t->graph->freeze_bn(batch_norms(model.graph));
   const int side = model.graph.max_stride;
-  const Tensor images = random_images({4, 3, side, side});
+  const Tensor images = random_images({2, 3, side, side});
+  INFO(name);
+  CHECK(fast.step(images) == Approx(reference.step(images)).epsilon(1e-4));
+  CHECK(gradient_difference(*fast.store, *reference.store) < 1e-4);
+}
+
+TEST_CASE("gradients through batch statistics agree with the reference ops", "[train_graph]") {
+  const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolor-csp", "yolov7-w6");
+  const Model model = narrow(name, 0.0625);
+  Training fast(model), reference(model, true);
+  const Tensor images = random_images({4, 3, 2 * model.graph.max_stride, 2 * model.graph.max_stride});
   INFO(name);
   CHECK(fast.step(images) == Approx(reference.step(images)).epsilon(1e-3));
   CHECK(gradient_difference(*fast.store, *reference.store) < 5e-3);
 }
 
-TEST_CASE("the loss changes along random directions as the gradients say", "[train_graph]") {
-  const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolov7-w6", "yolov4-csp");
-  Training t(narrow(name, 0.0625), true);
-  const Tensor images = random_images({2, 3, 64 * (t.model.graph.max_stride / 32), 64});
+TEST_CASE("the loss changes with every parameter as its gradient says", "[train_graph]") {
+  const std::string head = GENERATE("Detect", "IDetect", "IAuxDetect");
+  const bool reference = GENERATE(true, false);
+  Training t(model_from_cfg(small_cfg(head), 5), reference);
+  const Tensor images = random_images({4, 3, 32, 32});
   t.step(images);
-  INFO(name);
+  INFO(head << (reference ? " by the reference" : ""));
   for (autograd::Parameter& p : t.store->parameters()) {
-    // One parameter tensor of each kind in the first, a middle and the last rows.
-    const bool chosen = p.name.starts_with("model.0.") || p.name.starts_with("model.37.") ||
-                        p.name.find(".implicit") != std::string::npos || p.name.ends_with("m.0.bias");
-    if (!chosen) continue;
+    // Along the signs of the gradient the loss changes by the sum of its magnitudes.
+    constexpr double kChange = 0.05;  // of a loss of some hundred with noise of 1e-7
     const Tensor at = p.value.clone();
-    const float step = float(2e-3 / std::sqrt(double(p.value.numel())));
-    double expected = 0, sides[2];
+    double slope = 0, sides[2];
+    for (int64_t i = 0; i < p.grad.numel(); ++i) slope += std::abs(double(p.grad.data<float>()[i]));
+    INFO(p.name << " " << slope);
+    const double step = kChange / slope;
     for (int side = 0; side < 2; ++side) {
-      RandomStream random(5, 2, 0);
       for (int64_t i = 0; i < p.value.numel(); ++i) {
-        const float sign = random.uniform() < 0.5 ? -1.0f : 1.0f;
-        p.value.data<float>()[i] = at.data<float>()[i] + (side == 0 ? step : -step) * sign;
-        if (side == 0) expected += double(sign) * double(p.grad.data<float>()[i]);
+        const double up = p.grad.data<float>()[i] > 0 ? step : -step;
+        p.value.data<float>()[i] = float(double(at.data<float>()[i]) + (side == 0 ? up : -up));
       }
       sides[side] = t.loss(images);
     }
     p.value.copy_from(at);
-    INFO(p.name);
-    CHECK((sides[0] - sides[1]) / (2 * double(step)) == Approx(expected).epsilon(0.03).margin(0.5));
+    CHECK((sides[0] - sides[1]) / (2 * kChange) == Approx(1).epsilon(0.01));
   }
 }
 
@@ -241,7 +292,7 @@ TEST_CASE("what is frozen keeps its bits and costs no backward pass", "[train_gr
   };
   Training whole(model), head(model);
   head.freeze(in_trunk);
-  const Tensor images = random_images({2, 3, 64, 64});
+  const Tensor images = random_images({2, 3, 128, 128});
   head.step(images);
   for (const autograd::Buffer& b : head.store->buffers())
     if (in_trunk(b.name)) CHECK(bit_equal(b.value, model.weights.find(b.name)->to(b.value.dtype())));
@@ -251,7 +302,7 @@ TEST_CASE("what is frozen keeps its bits and costs no backward pass", "[train_gr
   }
   whole.step(images);
   // Nothing below the lowest trained row is kept.
-  CHECK(head.ctx.allocator()->stats().peak_bytes < whole.ctx.allocator()->stats().peak_bytes * 3 / 4);
+  CHECK(head.peak() < 0.5 * whole.peak());
 }
 
 TEST_CASE("a batch norm frozen by name uses its running statistics and is trained all the same",
@@ -276,10 +327,8 @@ TEST_CASE("recomputation gives the same bits in less memory", "[train_graph]") {
   const Tensor images = random_images({1, 3, 128, 128});
   for (int i = 0; i < 2; ++i) CHECK(plain.step(images) == again.step(images));
   CHECK(same_state(*plain.store, *again.store));
-  const double before = double(plain.ctx.allocator()->stats().peak_bytes),
-               after = double(again.ctx.allocator()->stats().peak_bytes);
-  WARN(name << ": peak " << before / 1048576 << " MiB, recomputing " << after / 1048576 << " MiB");
-  CHECK(after < 0.8 * before);
+  WARN(name << ": " << plain.peak() / 1048576 << " MiB, recomputing " << again.peak() / 1048576 << " MiB");
+  CHECK(again.peak() < 0.7 * plain.peak());
 }
 
 TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]") {
@@ -292,6 +341,21 @@ TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]
   CHECK(t.ctx.allocator()->stats().system_requests == warm.system_requests);
   CHECK(host_allocator()->stats().system_requests == host.system_requests);
   CHECK(t.ctx.allocator()->stats().in_use_bytes == warm.in_use_bytes);
+}
+
+// PyTorch keeps, until their gradients are computed, the output of each convolution, batch norm, activation
+// and concat; and those of other layers that are counted here too.
+TEST_CASE("a step of yolov7 takes at most 0.8 of the memory that PyTorch needs for its values",
+          "[train_graph]") {
+  Training t(narrow("yolov7", 0.5));
+  const int64_t side = 256;
+  t.step(random_images({1, 3, side, side}));
+  const std::vector<Shape> shapes = infer_shapes(t.model.graph, 1, side, side);
+  double theirs = 0;
+  for (const GraphNode& node : t.model.graph.nodes)
+    theirs += double(shapes[size_t(node.id)].numel()) * sizeof(float);
+  WARN("yolov7: " << t.peak() / 1048576 << " MiB, PyTorch " << theirs / 1048576 << " MiB");
+  CHECK(t.peak() < 0.8 * theirs);
 }
 
 TEST_CASE("heads with no gradient leave their parameters alone, and auxiliary maps train theirs",

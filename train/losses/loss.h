@@ -22,7 +22,7 @@ struct LossParams {
   double box = 0.05, obj = 0.7, cls = 0.3;  // gains, already scaled (train.md section 2)
   double cls_pw = 1, obj_pw = 1, anchor_t = 4, fl_gamma = 0, label_smoothing = 0, gr = 1;
   IouKind iou = IouKind::kCiou;
-  std::vector<float> class_weights;  // factor of each class column's loss; empty = all 1
+  std::vector<float> class_weights = {};  // factor of each class column's loss; empty = all 1
   // The reference scales the targets of its assigner by the image height on both axes (known-issues L4).
   bool ota_scale_by_height = false;
 };

@@ -20,8 +20,9 @@ struct Smallest {
   double values[kMaxOtaTop];
   int index[kMaxOtaTop];
 
+  bool refuses(double value, int limit) const { return count == limit && !(value < values[limit - 1]); }
   void add(double value, int i, int limit) {
-    if (count == limit && !(value < values[limit - 1])) return;
+    if (refuses(value, limit)) return;
     int at = count < limit ? count++ : limit - 1;
     for (; at > 0 && value < values[at - 1]; --at) {
       values[at] = values[at - 1];
@@ -61,9 +62,12 @@ double iou_of(const Corners& a, const Corners& b) {
   return inter / (a.area + b.area - inter);
 }
 
-double cost_of(double iou, double absent, double present) {
-  return absent + present - kIouWeight * std::log(iou + kIouEps);
+// Of the classes, then of the overlap: most pairs do not overlap, and few of the others need their logarithm.
+double overlap_cost(double iou) {
+  static const double kNone = -kIouWeight * std::log(kIouEps);
+  return iou > 0 ? -kIouWeight * std::log(iou + kIouEps) : kNone;
 }
+constexpr double kLeastOverlapCost = -1e-7;  // below -3 ln(1 + 1e-8) and its rounding
 
 class Assigner {
  public:
@@ -177,7 +181,9 @@ void Assigner::scan_tile(Context& ctx, int64_t begin, int64_t end, const std::ve
       for (size_t c = 0; c < tile.size(); ++c) {
         const double iou = iou_of(t.box, tile[c].box);
         t.far.add(-iou, 0, params_.top);
-        t.cheapest.add(cost_of(iou, tile[c].absent, of_class[c]), int(begin + int64_t(c)), params_.top);
+        const double classes = tile[c].absent + of_class[c];
+        if (t.cheapest.refuses(classes + kLeastOverlapCost, params_.top)) continue;
+        t.cheapest.add(classes + overlap_cost(iou), int(begin + int64_t(c)), params_.top);
       }
     }
   });
@@ -194,7 +200,7 @@ int Assigner::winner(int64_t candidate) const {
     const Truth& t = truths_[i];
     double& known = of_class[size_t(t.cls)];
     if (std::isnan(known)) known = present(candidate, d.objectness, t.cls);
-    const double cost = cost_of(iou_of(t.box, d.box), d.absent, known);
+    const double cost = d.absent + known + overlap_cost(iou_of(t.box, d.box));
     if (cost < least) {
       least = cost;
       best = int(i);
