@@ -9,11 +9,13 @@ namespace mtyolo::cli {
 
 std::unique_ptr<Verb> make_anchors();
 std::unique_ptr<Verb> make_bench();
+std::unique_ptr<Verb> make_data();
 std::unique_ptr<Verb> make_export();
 std::unique_ptr<Verb> make_import();
 std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
 std::unique_ptr<Verb> make_reparam();
+std::unique_ptr<Verb> make_split();
 std::unique_ptr<Verb> make_val();
 
 const std::vector<VerbEntry>& verbs() {
@@ -23,6 +25,8 @@ const std::vector<VerbEntry>& verbs() {
       {"import", "foreign weights as our own file; one head into several", make_import},
       {"reparam", "the deploy form of a network", make_reparam},
       {"export", "a network as a file for other engines", make_export},
+      {"data", "check a data set, or say what it consists of", make_data},
+      {"split", "images shared out to train, val and test", make_split},
       {"anchors", "anchors that fit the labels of a data set", make_anchors},
       {"info", "a weight file, a cfg, a run; this machine and build", make_info},
       {"bench", "how long a model takes", make_bench},

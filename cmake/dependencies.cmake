@@ -6,6 +6,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(pugixml REQUIRED)
 # Optional: without them JPEG and PNG are read by stb_image, and export to ONNX is refused with a message.
 find_package(JPEG)
 find_package(PNG)

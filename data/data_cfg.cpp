@@ -210,6 +210,8 @@ void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
   if (use == DataCfgUse::kPaths && cfg.val.empty()) throw at_place(root, cfg.file, "no val: is given");
   if (use == DataCfgUse::kValPaths && cfg.val.empty() && cfg.test.empty())
     throw at_place(root, cfg.file, "neither val: nor test: is given");
+  if (use == DataCfgUse::kGivenPaths && cfg.train.empty() && cfg.val.empty() && cfg.test.empty())
+    throw at_place(root, cfg.file, "neither train:, val: nor test: is given");
   const std::vector<std::string> folders = base_folders(root, cfg.file);
   std::vector<std::string> missing;
   for (const Split& split : {train, val, test})

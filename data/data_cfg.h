@@ -37,7 +37,8 @@ struct DataCfg {
 //   kNamesAndHeads  nothing is looked up on the disk, the paths stay as written
 //   kPaths          training: train and val must be given and be there, test may be absent
 //   kValPaths       validation: val or test must be given and be there, train is not looked up
-enum class DataCfgUse { kNamesAndHeads, kPaths, kValPaths };
+//   kGivenPaths     one of train, val and test must be given, and all that are given be there
+enum class DataCfgUse { kNamesAndHeads, kPaths, kValPaths, kGivenPaths };
 
 // Throws Error{kUsage} (faults of the file) or Error{kData} (paths that are not there) with file and line.
 DataCfg read_data_cfg(const std::string& path, DataCfgUse use);

@@ -79,6 +79,7 @@ struct DatasetParams {
   bool strict = false;           // the first refused file stops
   double fraction = 1.0;         // of the images, evenly spread
   bool read_every_image = true;  // decode in the scan (I3); false: headers only
+  bool scan_cache = false;      // remember beside the entries which images were decoded well
   int threads = 1;
 };
 

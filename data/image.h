@@ -85,6 +85,7 @@ std::array<double, 4> map_to_source(const Letterbox& done, const std::array<doub
 // The longest side brought to `size` (data.md 2.1): area averaging when shrinking without augmentation, else
 // linear.
 Image load_scaled(const Image& image, int size, bool augment);
+ImageSize scaled_size(const ImageSize& image, int size);  // of its result
 
 // Writes u8 R,G,B pixels as planes of float(value) / 255 into image `n` of `batch` [N,3,H,W] f32, contiguous,
 // on the host. Throws Error{"check"} when the sizes differ.

@@ -48,14 +48,19 @@ std::array<double, 4> map_to_source(const Letterbox& done, const std::array<doub
           std::clamp((box[2] - pad_x) / gain, 0.0, w), std::clamp((box[3] - pad_y) / gain, 0.0, h)};
 }
 
-Image load_scaled(const Image& image, int size, bool augment) {
+ImageSize scaled_size(const ImageSize& image, int size) {
   const int longer = std::max(image.width, image.height);
   const double ratio = double(size) / longer;
-  if (size == longer) return image;
   // The longer side is `size` exactly: longer * ratio may be one ulp below it and truncate (data.md 2.1).
   const auto scaled = [&](int side) { return side == longer ? size : std::max(1, int(side * ratio)); };
-  const int width = scaled(image.width), height = scaled(image.height);
-  return ratio < 1 && !augment ? resize_area(image, width, height) : resize_linear(image, width, height);
+  return {scaled(image.width), scaled(image.height)};
+}
+
+Image load_scaled(const Image& image, int size, bool augment) {
+  const int longer = std::max(image.width, image.height);
+  if (size == longer) return image;
+  const auto [width, height] = scaled_size({image.width, image.height}, size);
+  return size < longer && !augment ? resize_area(image, width, height) : resize_linear(image, width, height);
 }
 
 }  // namespace mtyolo::data

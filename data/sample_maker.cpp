@@ -29,17 +29,18 @@ class SampleMaker::Tiles : public TileSource {
 
   int64_t size() const override { return int64_t(order_.size()); }
 
-  Tile tile(int64_t position) override {
+  Tile tile(int64_t position, bool pixels) override {
+    const LoaderParams& p = maker_.params_;
     for (int64_t i = 0; i < size(); ++i) {
       const int64_t index = order_[size_t((position + i) % size())];
       const Sample& sample = maker_.dataset_.sample(index);
       if (made_.unreadable.contains(sample.path)) continue;
+      Tile tile{index, &sample, scaled_size({sample.width, sample.height}, p.img_size), {}};
+      if (!pixels) return tile;
       try {
-        const LoaderParams& p = maker_.params_;
-        auto image =
+        tile.image =
             p.cache ? p.cache->load(index) : load_tile(maker_.dataset_, index, p.img_size, p.augment);
-        if (first_ < 0) first_ = index;
-        return {std::move(image), &sample};
+        return tile;
       } catch (const Error& e) {
         if (e.exit_code() != ExitCode::kData) throw;
         ++made_.replaced;
@@ -51,13 +52,10 @@ class SampleMaker::Tiles : public TileSource {
          quoted(*made_.unreadable.begin()));
   }
 
-  int64_t first() const { return first_; }  // index of the first picture given
-
  private:
   const SampleMaker& maker_;
   const std::vector<int64_t>& order_;
   MadeSample& made_;
-  int64_t first_ = -1;
 };
 
 SampleMaker::SampleMaker(const Dataset& dataset, const LoaderParams& params)
@@ -72,7 +70,6 @@ MadeSample SampleMaker::make(const Epoch& epoch, int64_t position, int width, in
   Tiles tiles(*this, epoch, made);
   if (params_.augment) make_augmented(epoch, position, width, height, planes, tiles, space, made);
   else make_plain(position, width, height, planes, tiles, space, made);
-  made.index = tiles.first();
   made.path = dataset_.sample(made.index).path;
   made.labelled = space.canvas.labelled;
   return made;
@@ -88,7 +85,7 @@ void SampleMaker::make_augmented(const Epoch& epoch, int64_t position, int width
                        .has_polygons = has_polygons_};
   RandomStream random(params_.seed, kAugmentStream, uint64_t(epoch.number) << 32 | uint64_t(position));
   FlipDraws flips;
-  augment_sample(tiles, position, job, random, space.augment, space.canvas, flips);
+  made.index = augment_sample(tiles, position, job, random, space.augment, space.canvas, flips);
   for (const PixelLabel& label : space.canvas.labels) {
     made.targets.push_back(to_target(label, space.canvas.image));
     flip_target(made.targets.back(), flips);
@@ -98,7 +95,8 @@ void SampleMaker::make_augmented(const Epoch& epoch, int64_t position, int width
 
 void SampleMaker::make_plain(int64_t position, int width, int height, uint8_t* planes, Tiles& tiles,
                              MakerSpace& space, MadeSample& made) const {
-  const Tile tile = tiles.tile(position);
+  const Tile tile = tiles.tile(position, true);
+  made.index = tile.index;
   Letterbox& done = made.letterbox;
   letterbox_canvas(tile, width, height, false, space.canvas, done);
   for (const PixelLabel& label : space.canvas.labels)

@@ -1,30 +1,23 @@
-// Looks at every image and label of a split once, in parallel.
+// Looks at every image and label of a split once, in parallel: dataset.h without the exception.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "data/formats/label_source.h"
+#include "data/dataset.h"
 
 namespace mtyolo::data {
 
-// One image of the split: its place among the sources, and the heads it is labelled for.
-struct ScanItem {
-  const LabelSource* source = nullptr;
-  size_t index = 0;
-  uint64_t labelled = ~0ull;
-  const LabelSource::Image& image() const { return source->images[index]; }
+struct ScannedSplit {
+  std::vector<Sample> samples;
+  ScanReport report;
+  std::optional<ErrorInfo> fatal;  // why the split as a whole cannot be used (reliability.md section 8)
 };
 
-struct ScannedItem {
-  bool refused = false;
-  ErrorInfo reason;  // of the refusal
-  Sample sample;
-  Labels::State state = Labels::State::kFound;
-  std::vector<Finding> findings;
-};
-
-// In the order of `items`, whatever the number of threads. Refused items are marked, not thrown.
-std::vector<ScannedItem> scan_items(const std::vector<ScanItem>& items, const DatasetParams& params);
+// Every image and label of the entries. With params.strict the first refused file in the order of the paths
+// is the fatal error. Throws Error{kData} when an entry cannot be opened.
+ScannedSplit scan_split(const DataCfg& cfg, const std::vector<std::string>& entries,
+                        const DatasetParams& params);
 
 }  // namespace mtyolo::data

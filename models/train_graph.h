@@ -21,7 +21,7 @@ struct TrainGraphOptions {
   // Gradient checkpointing: keeps only the values between cfg rows and computes the rest again in the
   // backward pass. Same gradients, bit for bit.
   bool recompute = false;
-  double bn_eps = 1e-3, bn_momentum = 0.03;
+  double bn_momentum = 0.03;  // the graph's nodes have the eps
 };
 
 // Raw maps of one head, one tensor per level: [B, A, ny, nx, 5 + nc] f32 logits (ops/head_rows.h).

@@ -43,10 +43,40 @@ double activation_reference(const Activation& p, double x) {
   fail(ExitCode::kRuntime, "check", "activation: unknown kind {}", int(p.kind));
 }
 
+double activation_slope(const Activation& p, double x) {
+  switch (p.kind) {
+    case ActivationKind::kIdentity:
+      return 1;
+    case ActivationKind::kSilu: {
+      const double s = 1 / (1 + std::exp(-x));
+      return s * (1 + x * (1 - s));
+    }
+    case ActivationKind::kLeakyRelu:
+      return x > 0 ? 1 : double(p.slope);
+    case ActivationKind::kSigmoid: {
+      const double s = 1 / (1 + std::exp(-x));
+      return s * (1 - s);
+    }
+    case ActivationKind::kRelu:
+      return x > 0 ? 1 : 0;
+    case ActivationKind::kHardswish:
+      return x < -3 ? 0 : x > 3 ? 1 : (2 * x + 3) / 6;
+  }
+  fail(ExitCode::kRuntime, "check", "activation: unknown kind {}", int(p.kind));
+}
+
 void activation_forward(Context& ctx, const Impls& impls, const Tensor& x, const Activation& p, Tensor& y) {
   check_floating("activation", "input", x);
   check_output("activation", y, x.shape(), x);
   impls.choose<ActivationForward>({x}).run(ctx, x, p, y);
+}
+
+void activation_backward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& gy,
+                         const Activation& p, GradMode mode, Tensor& gx) {
+  check_floating("activation_grad", "input", x);
+  check_gradient("activation_grad", "gy", gy, x.shape(), x);
+  check_output("activation_grad", gx, x.shape(), x);
+  impls.choose<ActivationBackward>({x}).run(ctx, x, gy, p, mode, gx);
 }
 
 }  // namespace mtyolo::ops

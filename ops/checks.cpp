@@ -32,4 +32,9 @@ void check_output(const char* op, const Tensor& y, const Shape& shape, const Ten
   MTYOLO_CHECK(y.storage()->writable(), "{}: output {} is read-only", op, y);
 }
 
+void check_gradient(const char* op, const char* what, const Tensor& g, const Shape& shape, const Tensor& x) {
+  MTYOLO_CHECK(g.defined() && g.shape() == shape && g.dtype() == x.dtype(), "{}: {} is {}, expected {} {}",
+               op, what, g, shape, x.dtype());
+}
+
 }  // namespace mtyolo::ops

@@ -18,4 +18,7 @@ void check_same_type(const char* op, const char* what, const Tensor& t, const Te
 // Throws unless `y` can receive a result of this shape and of the type of `x`.
 void check_output(const char* op, const Tensor& y, const Shape& shape, const Tensor& x);
 
+// Throws unless `g`, the gradient called `what`, has this shape and the type of `x`.
+void check_gradient(const char* op, const char* what, const Tensor& g, const Shape& shape, const Tensor& x);
+
 }  // namespace mtyolo::ops

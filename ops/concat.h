@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "ops/grad_mode.h"
 #include "ops/impls.h"
 
 namespace mtyolo::ops {
@@ -13,6 +14,10 @@ struct Concat {
 };
 
 Shape concat_shape(std::span<const Shape> inputs);
+// An input that is its channels of y already (a view of the same elements) is left where it lies.
 void concat_forward(Context& ctx, std::span<const Tensor> inputs, Tensor& y);
+// The gradient of the input that begins at channel `first`: channels first..first+C-1 of gy, for gx of C
+// channels.
+void concat_backward(Context& ctx, const Tensor& gy, int64_t first, GradMode mode, Tensor& gx);
 
 }  // namespace mtyolo::ops

@@ -1,5 +1,6 @@
 #include "ops/conv2d.h"
 
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 
 namespace mtyolo::ops {
@@ -67,7 +68,26 @@ void conv2d_forward(Context& ctx, const Impls& impls, const Tensor& x, const Ten
                  weight);
   }
   check_output("conv2d", y, shape, x);
+  if (y.is_blocked() && !x.is_blocked()) return blocked::conv2d_forward_plain(ctx, x, weight, bias, p, y);
   impls.choose<Conv2dForward>({x, weight, p}).run(ctx, x, weight, bias, p, y);
+}
+
+void conv2d_backward_input(Context& ctx, const Impls& impls, const Tensor& gy, const Tensor& weight,
+                           const Conv2d& p, GradMode mode, Tensor& gx) {
+  check_image("conv2d_dgrad", "gx", gx);
+  check_same_type("conv2d_dgrad", "weight", weight, gx);
+  check_gradient("conv2d_dgrad", "gy", gy, conv2d_shape(gx.shape(), weight.shape(), p), gx);
+  check_output("conv2d_dgrad", gx, gx.shape(), gy);
+  impls.choose<Conv2dBackwardInput>({gy, weight, p, gx}).run(ctx, gy, weight, p, mode, gx);
+}
+
+void conv2d_backward_weight(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& gy,
+                            const Conv2d& p, GradMode mode, Tensor& gw, Tensor& gb) {
+  check_image("conv2d_wgrad", "input", x);
+  check_gradient("conv2d_wgrad", "gy", gy, conv2d_shape(x.shape(), gw.shape(), p), x);
+  check_output("conv2d_wgrad", gw, gw.shape(), x);
+  if (gb.defined()) check_output("conv2d_wgrad", gb, {gy.size(1)}, x);
+  impls.choose<Conv2dBackwardWeight>({x, gy, p, gw}).run(ctx, x, gy, p, mode, gw, gb);
 }
 
 }  // namespace mtyolo::ops

@@ -76,10 +76,13 @@ class Impls {
   std::map<std::string, std::string> forced_;
 };
 
-// For implementations without conditions.
+// For implementations without conditions but that the tensors are no blocked maps.
 template <class Query>
-const char* any_input(const Query&) {
-  return nullptr;
+const char* any_input(const Query& q) {
+  bool blocked = false;
+  if constexpr (requires { q.x; }) blocked |= q.x.is_blocked();
+  if constexpr (requires { q.gy; }) blocked |= q.gy.is_blocked();
+  return blocked ? "takes no blocked map" : nullptr;
 }
 
 // Adds the CPU implementations of every op.

@@ -23,4 +23,12 @@ void max_pool2d_forward(Context& ctx, const Impls& impls, const Tensor& x, const
   impls.choose<MaxPool2dForward>({x, p}).run(ctx, x, p, y);
 }
 
+void max_pool2d_backward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& gy,
+                         const MaxPool2d& p, GradMode mode, Tensor& gx) {
+  check_image("max_pool2d_grad", "input", x);
+  check_gradient("max_pool2d_grad", "gy", gy, max_pool2d_shape(x.shape(), p), x);
+  check_output("max_pool2d_grad", gx, x.shape(), x);
+  impls.choose<MaxPool2dBackward>({x, p}).run(ctx, x, gy, p, mode, gx);
+}
+
 }  // namespace mtyolo::ops

@@ -21,4 +21,12 @@ void upsample_forward(Context& ctx, const Impls& impls, const Tensor& x, const U
   impls.choose<UpsampleForward>({x}).run(ctx, x, p, y);
 }
 
+void upsample_backward(Context& ctx, const Impls& impls, const Tensor& gy, const Upsample& p, GradMode mode,
+                       Tensor& gx) {
+  check_image("upsample_grad", "gx", gx);
+  check_gradient("upsample_grad", "gy", gy, upsample_shape(gx.shape(), p), gx);
+  check_output("upsample_grad", gx, gx.shape(), gy);
+  impls.choose<UpsampleBackward>({gy}).run(ctx, gy, p, mode, gx);
+}
+
 }  // namespace mtyolo::ops

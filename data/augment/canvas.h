@@ -28,10 +28,12 @@ struct Canvas {
   void reset(int width, int height);
 };
 
-// A picture after the load step, with its objects.
+// A picture after the load step, with its objects. Without pixels where they are known to be out of sight.
 struct Tile {
-  std::shared_ptr<const Image> image;
+  int64_t index = 0;  // of the data set
   const Sample* sample = nullptr;
+  ImageSize size;
+  std::shared_ptr<const Image> image;
 };
 
 // Normalised centre form times `width` x `height`, moved by (left, top) (data.md section 8).

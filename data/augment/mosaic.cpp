@@ -1,7 +1,6 @@
 #include "data/augment/mosaic.h"
 
 #include <algorithm>
-#include <array>
 
 #include "core/error.h"
 
@@ -10,9 +9,9 @@ namespace {
 
 // Where tile i of 9 lies in the 3 x 3 field: 0 the centre, then clockwise from the top; offsets chain on the
 // sizes of the centre and of the tile before (data.md 7.2).
-std::array<int, 2> place_of_nine(size_t i, int s, const Image& image, const Image& centre,
-                                 const Image& before) {
-  const int w = image.width, h = image.height, w0 = centre.width, h0 = centre.height;
+Place place_of_nine(size_t i, int s, const ImageSize& tile, const ImageSize& centre,
+                    const ImageSize& before) {
+  const int w = tile.width, h = tile.height, w0 = centre.width, h0 = centre.height;
   const int wp = before.width, hp = before.height;
   switch (i) {
     case 0:
@@ -36,14 +35,13 @@ std::array<int, 2> place_of_nine(size_t i, int s, const Image& image, const Imag
   }
 }
 
-void paste(const Tile& tile, int left, int top, Canvas& out) {
-  const Image& image = *tile.image;
-  const int x1 = std::max(left, 0), x2 = std::min(left + image.width, out.image.width);
-  const int y1 = std::max(top, 0), y2 = std::min(top + image.height, out.image.height);
-  for (int y = y1; x1 < x2 && y < y2; ++y)
-    std::copy_n(image.row(y - top) + (x1 - left) * 3, size_t(x2 - x1) * 3, out.image.row(y) + x1 * 3);
+void paste(const Tile& tile, const Place& at, Canvas& out) {
+  const int x1 = std::max(at.x, 0), x2 = std::min(at.x + tile.size.width, out.image.width);
+  const int y1 = std::max(at.y, 0), y2 = std::min(at.y + tile.size.height, out.image.height);
+  for (int y = y1; tile.image && x1 < x2 && y < y2; ++y)
+    std::copy_n(tile.image->row(y - at.y) + (x1 - at.x) * 3, size_t(x2 - x1) * 3, out.image.row(y) + x1 * 3);
   for (const Label& label : tile.sample->labels) {
-    out.labels.push_back(to_pixels(label, image.width, image.height, left, top));
+    out.labels.push_back(to_pixels(label, tile.size.width, tile.size.height, at.x, at.y));
     clip_label(out.labels.back(), float(out.image.width), float(out.image.height));
   }
   out.labelled &= tile.sample->labelled;
@@ -57,20 +55,23 @@ MosaicDraws draw_mosaic(int tiles, int size, RandomStream& random) {
   return {int(random.uniform(low, high)), y};
 }
 
+Place place_in_mosaic(std::span<const Tile> tiles, size_t i, size_t count, int size,
+                      const MosaicDraws& draws) {
+  const ImageSize& tile = tiles[i].size;
+  if (count == 4)
+    return {i % 2 == 0 ? draws.x - tile.width : draws.x, i < 2 ? draws.y - tile.height : draws.y};
+  const Place place = place_of_nine(i, size, tile, tiles[0].size, tiles[i == 0 ? 0 : i - 1].size);
+  return {place.x - draws.x, place.y - draws.y};
+}
+
 void mosaic(std::span<const Tile> tiles, int size, const MosaicDraws& draws, Canvas& out) {
   MTYOLO_CHECK(tiles.size() == 4 || tiles.size() == 9, "mosaic of {} images, expected 4 or 9", tiles.size());
   out.reset(2 * size, 2 * size);
   for (size_t i = 0; i < tiles.size(); ++i) {
-    const Image& image = *tiles[i].image;
-    MTYOLO_CHECK(std::max(image.width, image.height) <= size, "mosaic: a tile of {} x {} for size {}",
-                 image.width, image.height, size);
-    if (tiles.size() == 4) {
-      paste(tiles[i], i % 2 == 0 ? draws.x - image.width : draws.x, i < 2 ? draws.y - image.height : draws.y,
-            out);
-    } else {
-      const auto [x, y] = place_of_nine(i, size, image, *tiles[0].image, *tiles[i == 0 ? 0 : i - 1].image);
-      paste(tiles[i], x - draws.x, y - draws.y, out);
-    }
+    const ImageSize& tile = tiles[i].size;
+    MTYOLO_CHECK(std::max(tile.width, tile.height) <= size, "mosaic: a tile of {} x {} for size {}",
+                 tile.width, tile.height, size);
+    paste(tiles[i], place_in_mosaic(tiles, i, tiles.size(), size, draws), out);
   }
 }
 

@@ -208,6 +208,17 @@ void warp(const Image& image, const Matrix3& forward, bool projective, int width
     }
 }
 
+Window source_window(const Matrix3& forward, bool projective, int width, int height) {
+  if (projective) return {};
+  const Matrix3 back =
+      inverse({forward[0], forward[1], forward[2], forward[3], forward[4], forward[5], 0, 0, 1});
+  constexpr double kMargin = 2;  // one pixel is read beyond the place, one is for rounding
+  Bounds box;
+  for (const double x : {0.0, double(width)})
+    for (const double y : {0.0, double(height)}) box.add(transform(back, false, x, y));
+  return {box.x1 - kMargin, box.y1 - kMargin, box.x2 + kMargin, box.y2 + kMargin};
+}
+
 void random_perspective(const Canvas& in, const PerspectiveDraws& draws, int border_x, int border_y,
                         bool projective, Canvas& out) {
   const int width = in.image.width + 2 * border_x, height = in.image.height + 2 * border_y;

@@ -27,6 +27,13 @@ Matrix3 perspective_matrix(const PerspectiveDraws& draws, int width, int height,
 // of OpenCV 5 within one level (data.md 7.4).
 void warp(const Image& image, const Matrix3& forward, bool projective, int width, int height, Image& out);
 
+// The part of the source that a warp to width x height can read, with a margin: corners; all of the plane
+// where `projective`.
+struct Window {
+  double x1 = -1e9, y1 = -1e9, x2 = 1e9, y2 = 1e9;
+};
+Window source_window(const Matrix3& forward, bool projective, int width, int height);
+
 // `in` warped into `out`, which becomes (width + 2 border_x) x (height + 2 border_y). Objects follow by their
 // polygon (1000 points of it) or by their corners, and stay where enough of them is left: sides above 2
 // pixels, over 0.1 of the area (0.01 by polygon), aspect below 20. Polygons end here. `projective`: the

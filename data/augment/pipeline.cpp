@@ -11,26 +11,37 @@
 namespace mtyolo::data {
 namespace {
 
-// Fills `tiles` with `count` pictures, the first one given by its position, the others drawn.
-std::vector<Tile> draw_tiles(TileSource& source, int64_t first, int count, RandomStream& random) {
-  std::vector<Tile> tiles{source.tile(first)};
-  for (int i = 1; i < count; ++i) tiles.push_back(source.tile(random.below(source.size())));
+// The pictures of a mosaic: the first by its position, the others drawn. Pixels out of `sight` are not read.
+std::vector<Tile> draw_tiles(TileSource& source, int64_t first, size_t count, int size,
+                             const MosaicDraws& draws, const Window& sight, RandomStream& random) {
+  std::vector<Tile> tiles;
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t position = i == 0 ? first : random.below(source.size());
+    tiles.push_back(source.tile(position, false));
+    const auto [x, y] = place_in_mosaic(tiles, i, count, size, draws);
+    if (x < sight.x2 && x + tiles[i].size.width > sight.x1 && y < sight.y2 &&
+        y + tiles[i].size.height > sight.y1)
+      tiles[i] = source.tile(position, true);
+  }
   return tiles;
 }
 
-// 4 or 9 pictures, warped. Returns the first one's sample.
-const Sample* make_mosaic(TileSource& source, int64_t position, const AugmentJob& job, RandomStream& random,
-                          AugmentSpace& space, Canvas& out) {
-  const int count = random.uniform() < 0.8 ? 4 : 9;
-  const MosaicDraws draws = draw_mosaic(count, job.img_size, random);
-  const std::vector<Tile> tiles = draw_tiles(source, position, count, random);
-  mosaic(tiles, job.img_size, draws, space.assembled);
-  if (job.has_polygons && job.params.copy_paste > 0)
-    copy_paste(space.assembled, draw_copy_paste(space.assembled.labels, job.params.copy_paste, random));
-  const int border = -job.img_size / 2;
-  random_perspective(space.assembled, draw_perspective(job.params, random), border, border,
-                     job.params.perspective != 0, out);
-  return tiles.front().sample;
+// 4 or 9 pictures, warped. Returns the index of the first.
+int64_t make_mosaic(TileSource& source, int64_t position, const AugmentJob& job, RandomStream& random,
+                    AugmentSpace& space, Canvas& out) {
+  const AugmentParams& p = job.params;
+  const int size = job.img_size, border = -size / 2, canvas = 2 * size, side = canvas + 2 * border;
+  const size_t count = random.uniform() < 0.8 ? 4 : 9;
+  const MosaicDraws draws = draw_mosaic(int(count), size, random);
+  const PerspectiveDraws warp_draws = draw_perspective(p, random);
+  const bool pastes = job.has_polygons && p.copy_paste > 0, projective = p.perspective != 0;
+  const Matrix3 m = perspective_matrix(warp_draws, canvas, canvas, side, side);
+  const Window sight = pastes ? Window() : source_window(m, projective, side, side);
+  const std::vector<Tile> tiles = draw_tiles(source, position, count, size, draws, sight, random);
+  mosaic(tiles, size, draws, space.assembled);
+  if (pastes) copy_paste(space.assembled, draw_copy_paste(space.assembled.labels, p.copy_paste, random));
+  random_perspective(space.assembled, warp_draws, border, border, projective, out);
+  return tiles.front().index;
 }
 
 // At least 30 pieces, in a bounded number of rounds; none where the first one yields none.
@@ -40,7 +51,8 @@ void collect_pieces(TileSource& source, const AugmentJob& job, RandomStream& ran
   space.pieces.clear();
   for (int round = 0; round < kRounds && space.pieces.size() < kEnough; ++round) {
     const MosaicDraws draws = draw_mosaic(4, job.img_size, random);
-    const std::vector<Tile> tiles = draw_tiles(source, random.below(source.size()), 4, random);
+    const std::vector<Tile> tiles =
+        draw_tiles(source, random.below(source.size()), 4, job.img_size, draws, {}, random);
     mosaic(tiles, job.img_size, draws, space.assembled);
     cut_pieces(space.assembled, random, space.pieces);
     if (space.pieces.empty()) return;
@@ -61,10 +73,10 @@ void letterbox_canvas(const Tile& tile, int width, int height, bool scale_up, Ca
   }
 }
 
-const Sample* augment_sample(TileSource& source, int64_t position, const AugmentJob& job,
-                             RandomStream& random, AugmentSpace& space, Canvas& out, FlipDraws& flips) {
+int64_t augment_sample(TileSource& source, int64_t position, const AugmentJob& job, RandomStream& random,
+                       AugmentSpace& space, Canvas& out, FlipDraws& flips) {
   const AugmentParams& p = job.params;
-  const Sample* first = nullptr;
+  int64_t first = 0;
   if (job.may_mosaic && p.mosaic_enabled && random.uniform() < p.mosaic) {
     first = make_mosaic(source, position, job, random, space, out);
     if (random.uniform() < p.mixup) {
@@ -74,8 +86,8 @@ const Sample* augment_sample(TileSource& source, int64_t position, const Augment
     }
   } else {
     Letterbox done;
-    const Tile tile = source.tile(position);
-    first = tile.sample;
+    const Tile tile = source.tile(position, true);
+    first = tile.index;
     letterbox_canvas(tile, job.width, job.height, true, space.second, done);
     random_perspective(space.second, draw_perspective(p, random), 0, 0, p.perspective != 0, out);
   }

@@ -13,8 +13,9 @@ class TileSource {
  public:
   virtual ~TileSource() = default;
   virtual int64_t size() const = 0;
-  // The picture at a position (the next readable one), after the load step with augmentation.
-  virtual Tile tile(int64_t position) = 0;
+  // The picture at a position, after the load step with augmentation: without its pixels as the scan saw it,
+  // or with them, and then the next one that can be read.
+  virtual Tile tile(int64_t position, bool pixels) = 0;
 };
 
 // What one thread keeps between samples, so that nothing is allocated anew.
@@ -31,10 +32,10 @@ struct AugmentJob {
   bool has_polygons = false;  // of the data set; without, copy_paste and paste_in cost nothing (D13)
 };
 
-// The sample at `position`: `out` before the flips, which are done while it goes to planes. Returns the first
-// picture's sample. All draws come from `random` in a fixed order.
-const Sample* augment_sample(TileSource& source, int64_t position, const AugmentJob& job,
-                             RandomStream& random, AugmentSpace& space, Canvas& out, FlipDraws& flips);
+// The sample at `position`: `out` before the flips, which are done while it goes to planes. Returns the
+// index of its first picture. All draws come from `random` in a fixed order.
+int64_t augment_sample(TileSource& source, int64_t position, const AugmentJob& job, RandomStream& random,
+                       AugmentSpace& space, Canvas& out, FlipDraws& flips);
 
 // A picture padded to width x height (scaled up if it is smaller), with its labels but no polygons.
 void letterbox_canvas(const Tile& tile, int width, int height, bool scale_up, Canvas& out, Letterbox& done);

@@ -3,6 +3,8 @@
 #include <filesystem>
 
 #include "core/text.h"
+#include "data/formats/coco_json.h"
+#include "data/formats/voc_xml.h"
 #include "data/formats/yolo_txt.h"
 
 namespace mtyolo::data {
@@ -16,8 +18,16 @@ bool is_yolo_txt(const EntryCfg& entry) {
          lower_case(fs::path(entry.path).extension().string()) == ".txt";
 }
 
+bool is_coco_json(const EntryCfg& entry) {
+  return lower_case(fs::path(entry.path).extension().string()) == ".json";
+}
+
+bool is_voc_xml(const EntryCfg& entry) { return is_voc_list(entry.path); }
+
 constexpr Format kFormats[] = {
-    {"YOLO txt", is_yolo_txt, open_yolo_txt},
+    {"COCO JSON", is_coco_json, open_coco_json},
+    {"PASCAL VOC", is_voc_xml, open_voc_xml},
+    {kYoloTxtName, is_yolo_txt, open_yolo_txt},
 };
 
 }  // namespace

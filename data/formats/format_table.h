@@ -7,6 +7,8 @@
 
 namespace mtyolo::data {
 
+inline constexpr const char* kYoloTxtName = "YOLO txt";
+
 struct Format {
   const char* name;
   bool (*matches)(const EntryCfg& entry);

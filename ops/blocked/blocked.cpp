@@ -3,25 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/blocked/training.h"
+
 namespace mtyolo::ops::blocked {
 namespace {
-
-// Runs f(image, first block, last block) over all blocks of a map, a few blocks per task.
-template <class F>
-void for_blocks(Context& ctx, const Map& map, F&& f) {
-  const int blocks = map.blocks();
-  const int pieces = std::min(blocks, 4 * ctx.pool().size());
-  ctx.pool().parallel_for(int64_t(map.n) * pieces, [&](int64_t i) {
-    const int image = int(i / pieces), piece = int(i % pieces);
-    f(image, piece * blocks / pieces, (piece + 1) * blocks / pieces);
-  });
-}
-
-// Address of one channel of a pixel.
-float* element(const MapView& m, int channel, int row, int column) {
-  return m.data + (channel / kBlock) * m.block_stride + row * m.row_stride + int64_t(column) * m.pixel +
-         channel % kBlock;
-}
 
 void check_same_size(const char* op, const Map& a, const Map& b) {
   MTYOLO_CHECK(
@@ -45,6 +30,11 @@ void pack_row(const Tensor& t, int64_t image, int row, const Map& map, float* to
 }
 
 }  // namespace
+
+float* element(const MapView& m, int channel, int row, int column) {
+  return m.data + (channel / kBlock) * m.block_stride + row * m.row_stride + int64_t(column) * m.pixel +
+         channel % kBlock;
+}
 
 MapView Map::image(int i) const {
   MapView v = view;

@@ -59,7 +59,7 @@ class PackedConv {
   size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
 
  private:
-  friend void conv2d(Context&, const PackedConv&, const struct ConvCall&);
+  friend void conv2d_part(Context&, const PackedConv&, const struct ConvCall&);
   struct Panel {
     int64_t offset;              // floats into weights_
     int block_begin, block_end;  // input blocks
@@ -80,6 +80,14 @@ struct ConvCall {
   Activation activation;
 };
 void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call);
+// The same without a check of shapes: y's size says which outputs are wanted, the padding may be negative and
+// y's pixels may lie apart.
+void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call);
+
+// Weights of outputs [out, out + outs) and input channels [in, in + ins), f32 of any strides:
+//   to[tap * tap_stride + lane * lane_stride + o]
+void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, float* to, int64_t tap_stride,
+                   int64_t lane_stride);
 
 void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y);
 void upsample(Context& ctx, const Map& x, int scale, const Map& y);  // scale 1 copies
@@ -89,6 +97,8 @@ void activate(Context& ctx, const Map& y, const Activation& activation);  // in 
 // Slow general forms for what is rare: channel ranges that do not begin at a multiple of 16.
 void copy_channels(Context& ctx, const Map& x, const Map& y, int y_first);
 void space_to_depth(Context& ctx, const Map& x, const Map& y);
+// Address of one channel of a pixel.
+float* element(const MapView& m, int channel, int row, int column);
 
 // [N,C,H,W] of any strides, f32 or u8 (divided by 255 in f32), to a map, and a map back to f32.
 void pack(Context& ctx, const Tensor& nchw, const Map& map);

@@ -63,36 +63,54 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
                  out_channels_);
     bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
   }
-  const Tensor source = weight.to(DType::kF32);
+  const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
   ctx.pool().parallel_for(count, [&](int64_t i) { pack_panel(int(i), source); });
+}
+
+// Rows of a weight lie a power of two apart: reading along them and scattering into the small destination
+// keeps them from evicting each other from the first-level cache.
+void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, float* to, int64_t tap_stride,
+                   int64_t lane_stride) {
+  const int64_t out_stride = weight.stride(0), in_stride = weight.stride(1);
+  const int64_t kernel_h = weight.size(2), kernel_w = weight.size(3);
+  const bool by_out = out_stride >= in_stride;
+  const int64_t outer = by_out ? outs : ins, inner = by_out ? ins : outs;
+  const int64_t outer_from = by_out ? out_stride : in_stride, inner_from = by_out ? in_stride : out_stride;
+  const int64_t outer_to = by_out ? 1 : lane_stride, inner_to = by_out ? lane_stride : 1;
+  const float* first = weight.data<float>() + out * out_stride + in * in_stride;
+  for (int64_t a = 0; a < outer; ++a)
+    for (int64_t u = 0; u < kernel_h; ++u)
+      for (int64_t v = 0; v < kernel_w; ++v) {
+        const float* from = first + a * outer_from + u * weight.stride(2) + v * weight.stride(3);
+        float* at = to + a * outer_to + (u * kernel_w + v) * tap_stride;
+        if (inner_from == 1 && inner_to == 1) std::copy_n(from, inner, at);
+        else
+          for (int64_t b = 0; b < inner; ++b) at[b * inner_to] = from[b * inner_from];
+      }
 }
 
 void PackedConv::pack_panel(int index, const Tensor& weight) {
   const Panel& panel = panels_[size_t(index)];
-  const int width = table_->panel;
-  const int taps = params_.kernel_h * params_.kernel_w;
+  const int width = table_->panel, taps = params_.kernel_h * params_.kernel_w;
   const int group_in = in_channels_ / params_.groups, group_out = out_channels_ / params_.groups;
   const int first = index * width, last = std::min(first + width, out_channels_);
-  // One input block of all outputs, [output][lane][tap]; what belongs to another group stays zero. Rows of
-  // the weight lie a power of two apart: read in place, they would evict each other from the first-level
-  // cache.
-  std::vector<float> block_rows(size_t(width) * kBlock * taps, 0.0f);
   float* to = weights_.data<float>() + panel.offset;
   for (int block = panel.block_begin; block < panel.block_end; ++block) {
     const int lane_begin = block * kBlock, lane_end = std::min(lane_begin + kBlock, in_channels_);
-    if (params_.groups > 1) std::fill(block_rows.begin(), block_rows.end(), 0.0f);
-    for (int out = first; out < last; ++out) {
-      const int group_begin = out / group_out * group_in;
-      const int begin = std::max(lane_begin, group_begin), end = std::min(lane_end, group_begin + group_in);
-      if (begin >= end) continue;
-      std::copy_n(weight.data<float>() + (int64_t(out) * group_in + begin - group_begin) * taps,
-                  (end - begin) * taps,
-                  block_rows.data() + (int64_t(out - first) * kBlock + begin - lane_begin) * taps);
+    const int64_t lanes = lane_end - lane_begin;
+    // What belongs to another group or beyond the last output is zero.
+    if (params_.groups > 1 || last - first < width) std::fill_n(to, taps * lanes * width, 0.0f);
+    for (int out = first; out < last;) {
+      const int group = out / group_out, group_begin = group * group_in;
+      const int end = std::min(last, (group + 1) * group_out);
+      const int in_begin = std::max(lane_begin, group_begin),
+                in_end = std::min(lane_end, group_begin + group_in);
+      if (in_begin < in_end)
+        gather_weight(weight, out, end - out, in_begin - group_begin, in_end - in_begin,
+                      to + int64_t(in_begin - lane_begin) * width + (out - first), lanes * width, width);
+      out = end;
     }
-    for (int t = 0; t < taps; ++t)
-      for (int c = 0; c < lane_end - lane_begin; ++c)
-        for (int o = 0; o < width; ++o)
-          *to++ = block_rows[(size_t(o) * kBlock + size_t(c)) * size_t(taps) + size_t(t)];
+    to += taps * lanes * width;
   }
 }
 
@@ -106,6 +124,12 @@ void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call) {
                "conv2d: y is [{},{},{},{}], expected {}", y.n, y.view.channels, y.view.h, y.view.w, want);
   MTYOLO_CHECK(x.view.halo >= std::max(p.pad_h, p.pad_w),
                "conv2d: a halo of {} cannot hold a padding of {}x{}", x.view.halo, p.pad_h, p.pad_w);
+  conv2d_part(ctx, conv, call);
+}
+
+void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call) {
+  const Conv2d& p = conv.params();
+  const Map &x = call.x, &y = call.y;
   const int panels = int(conv.panels_.size());
   const int panel_blocks = conv.table_->panel / kBlock;
   const Split split = split_rows(conv, x, y, panels, ctx.pool().size());

@@ -18,6 +18,7 @@ Map map_over(const Tensor& memory, const Shape& s, int halo) {
 }  // namespace
 
 const char* igemm_refuses(const Conv2dForward::Query& q) {
+  if (q.x.is_blocked()) return "takes no blocked map";
   return q.x.dtype() == DType::kF32 && q.weight.dtype() == DType::kF32 ? nullptr : "needs f32";
 }
 

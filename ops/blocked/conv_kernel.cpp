@@ -20,8 +20,6 @@
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
-void conv(const ConvTask& task);
-
 namespace {
 
 // Products of `lanes` input channels of one tap. Step: floats between neighbouring output pixels' inputs.
@@ -66,17 +64,15 @@ void conv_tile(const ConvTask& task, int row, int column) {
   }
 
   for (int b = 0; b < Blocks; ++b) {
-    const int64_t at =
-        (task.out_block + b) * task.y.block_stride + row * task.y.row_stride + int64_t(column) * kBlock;
-    float* y = task.y.data + at;
-    const float* residual = nullptr;
-    if (task.residual.data != nullptr)
-      residual = task.residual.data + (task.out_block + b) * task.residual.block_stride +
-                 row * task.residual.row_stride + int64_t(column) * kBlock;
+    const auto at = [&](const MapView& m) {
+      return m.data + (task.out_block + b) * m.block_stride + row * m.row_stride + int64_t(column) * m.pixel;
+    };
+    float* y = at(task.y);
+    const float* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
     for (int t = 0; t < Tile; ++t) {
       Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
-      if (residual != nullptr) v += load(residual + t * kBlock);
-      store(y + t * kBlock, v);
+      if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
+      store(y + int64_t(t) * task.y.pixel, v);
     }
   }
 }

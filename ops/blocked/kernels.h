@@ -22,7 +22,9 @@ struct MapView {
   int32_t channels = 0, h = 0, w = 0, halo = 0, pixel = kBlock;
 };
 
-// Convolution of rows [row_begin, row_end) of one image, for one panel of output channels.
+// Convolution of rows [row_begin, row_end) of one image, for one panel of output channels. The pixels of y
+// (and of the residual) may lie further apart than 16 floats (`pixel`): the gradient of a strided convolution
+// writes every other one.
 //   weight  [in blocks from block_begin][kernel_h][kernel_w][lanes of the block][panel]
 //   bias    [panel]
 struct ConvTask {
@@ -55,9 +57,54 @@ struct WinogradTask {
   float slope = 0;
 };
 
+// Transformed weights U = G g G^T of 16 input channels and one panel of output channels.
+struct WinogradWeightTask {
+  const float* g = nullptr;  // [lane][9][panel]
+  float* u = nullptr;        // [position][lane][panel]
+  int64_t u_position = 0;
+  int32_t lanes = 0;
+};
+
+// Gradient of a weight, the products of two maps summed over pixels:
+//   sums[lane][o] += sum over rows i, columns j of x[i * x_row + j * x_pixel + lane] * gy[i * gy_row + j*16 +
+//   o]
+struct OuterTask {
+  const float *x = nullptr, *gy = nullptr;
+  int64_t x_row = 0, x_pixel = kBlock;
+  int64_t gy_row = 0, gy_block = 0;  // floats between rows and between the blocks of a panel
+  int32_t rows = 1, columns = 0;
+  int32_t lanes = kBlock;  // 4, 8, 12 or 16
+  int32_t blocks = 1;      // blocks of gy in the panel
+  bool add = false;        // to sums; false: writes them
+  float* sums = nullptr;   // [lanes][panel]
+};
+
+// Rows [row_begin, row_end) of one block of 16 channels, normalised or differentiated (batch_norm.h):
+//   u = (x - mean) * scale + bias,  y = activation(u),  gu = gy * activation'(u),  xhat = (x - mean) *
+//   inv_std
+// The pointers hold the 16 values of the block.
+struct NormTask {
+  MapView x, gy, y;  // y: the result, or gx
+  int32_t block = 0, row_begin = 0, row_end = 0;
+  Epilogue epilogue = Epilogue::kNone;
+  float slope = 0;
+  bool add = false;  // to y
+  const float *mean = nullptr, *inv_std = nullptr, *scale = nullptr, *bias = nullptr;
+  const float *mean_gu = nullptr, *mean_gu_xhat = nullptr;  // null: gx = scale * gu
+  float* sums = nullptr;  // [3][16] moments, or [2][16] sums of gu and of gu * xhat
+};
+
 struct PoolTask {
   MapView x, y;
   int32_t k = 2, stride = 2, pad = 0;
+};
+
+// Gradient of max pooling for one block; gx holds zeros or the sum so far.
+struct PoolGradTask {
+  MapView x, gy, gx;
+  int32_t k = 2, stride = 2, pad = 0;
+  float* best = nullptr;      // [x.h][y.w][16]: the largest value of a row's part of the window
+  int32_t* column = nullptr;  // likewise: its column
 };
 
 // Raw head map of one image to prediction rows (ops/detect_decode.h). y points at the level's first row.
@@ -76,10 +123,23 @@ struct KernelTable {
   int32_t panel;  // output channels of one weight panel: 16 or 32
   int32_t tile;   // output pixels of one register tile
   void (*conv)(const ConvTask&);
-  void (*winograd_input)(const WinogradTask&);   // x to v
-  void (*winograd_output)(const WinogradTask&);  // m to the blocks of one panel of y
+  void (*winograd_input)(const WinogradTask&);        // x to v
+  void (*winograd_output)(const WinogradTask&);       // m to the blocks of one panel of y
+  void (*winograd_output_grad)(const WinogradTask&);  // v = A x A^T of 2x2 pixels of x, a gradient
+  void (*winograd_weight)(const WinogradWeightTask&);
+  // The 9 taps G^T u G of `lanes` lanes, [lane][9][panel], from their [position][lane][panel].
+  void (*winograd_weight_grad)(const float* u, int64_t u_position, int32_t lanes, float* g);
+  void (*outer)(const OuterTask&);
+  // Moments of n pixels: the first pixel x0, sum of x - x0, and sum of squares of x - (x0 + that sum / n).
+  void (*norm_moments)(const NormTask&);
+  void (*norm_apply)(const NormTask&);
+  void (*norm_grad_sums)(const NormTask&);  // stores gu in y, if there is one
+  void (*norm_grad)(const NormTask&);  // y = scale * (gu - mean_gu - xhat * mean_gu_xhat)
   void (*max_pool)(const PoolTask&, int32_t block_begin, int32_t block_end);
+  void (*max_pool_grad)(const PoolGradTask&, int32_t block);
   void (*upsample)(const MapView& x, const MapView& y, int32_t scale, int32_t block_begin, int32_t block_end);
+  void (*upsample_grad)(const MapView& gy, const MapView& gx, int32_t scale, bool add, int32_t block_begin,
+                        int32_t block_end);
   void (*add)(const MapView& a, const MapView& b, const MapView& y, int32_t block_begin, int32_t block_end);
   void (*activate)(const MapView& y, Epilogue epilogue, float slope, int32_t block_begin, int32_t block_end);
   void (*decode)(const DecodeTask&, int32_t row_begin, int32_t row_end);

@@ -4,31 +4,20 @@
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
-void conv(const ConvTask& task);
-void winograd_input(const WinogradTask& task);
-void winograd_output(const WinogradTask& task);
-
 namespace {
 
 // The larger value; NaN wins, as in the reference op.
 inline Vec max_nan(Vec a, Vec b) { return ((b > a) | (b != b)) ? b : a; }
 
-inline float* pixel_at(const MapView& m, int block, int row, int column) {
-  return m.data + block * m.block_stride + row * m.row_stride + int64_t(column) * kBlock;
-}
-
-inline int max_int(int a, int b) { return a > b ? a : b; }
-inline int min_int(int a, int b) { return a < b ? a : b; }
-
 void max_pool(const PoolTask& task, int32_t block_begin, int32_t block_end) {
   const MapView &x = task.x, &y = task.y;
   for (int block = block_begin; block < block_end; ++block) {
     for (int i = 0; i < y.h; ++i) {
-      const int row_first = max_int(i * task.stride - task.pad, 0);
-      const int row_last = min_int(i * task.stride - task.pad + task.k, x.h);
+      const int row_first = larger(i * task.stride - task.pad, 0);
+      const int row_last = smaller(i * task.stride - task.pad + task.k, x.h);
       for (int j = 0; j < y.w; ++j) {
-        const int first = max_int(j * task.stride - task.pad, 0);
-        const int last = min_int(j * task.stride - task.pad + task.k, x.w);
+        const int first = larger(j * task.stride - task.pad, 0);
+        const int last = smaller(j * task.stride - task.pad + task.k, x.w);
         Vec best = load(pixel_at(x, block, row_first, first));
         for (int u = row_first; u < row_last; ++u)
           for (int v = first; v < last; ++v) best = max_nan(best, load(pixel_at(x, block, u, v)));
@@ -85,16 +74,16 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
   for (int i = row_begin; i < row_end; ++i)
     for (int j = 0; j < x.w; ++j)
       for (int first = 0; first < blocks; first += chunk_blocks) {
-        const int count = min_int(blocks - first, chunk_blocks);
+        const int count = smaller(blocks - first, chunk_blocks);
         for (int b = 0; b < count; ++b) store(buffer + b * kBlock, load(pixel_at(x, first + b, i, j)));
         sigmoid_all(buffer, count * kBlock);
-        const int end = min_int(x.channels, (first + count) * kBlock);
+        const int end = smaller(x.channels, (first + count) * kBlock);
         for (int channel = first * kBlock; channel < end;) {
           const int anchor = channel / columns, column = channel % columns;
-          const int run = min_int(end - channel, columns - column);
+          const int run = smaller(end - channel, columns - column);
           float* y = task.y + ((int64_t(anchor) * x.h + i) * x.w + j) * columns;
           for (int k = 0; k < run; ++k) y[column + k] = buffer[channel - first * kBlock + k];
-          for (int k = column; k < min_int(column + run, 4); ++k)
+          for (int k = column; k < smaller(column + run, 4); ++k)
             y[k] = box_value(task, anchor, k, y[k], i, j);
           channel += run;
         }
@@ -106,16 +95,26 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
 
 }  // namespace
 
-extern constinit const KernelTable kTable{MTYOLO_TEXT(MTYOLO_ISA),
-                                          kPanel,
-                                          kTile,
-                                          conv,
-                                          winograd_input,
-                                          winograd_output,
-                                          max_pool,
-                                          upsample,
-                                          add,
-                                          activate,
-                                          decode};
+extern constinit const KernelTable kTable{.isa = MTYOLO_TEXT(MTYOLO_ISA),
+                                          .panel = kPanel,
+                                          .tile = kTile,
+                                          .conv = conv,
+                                          .winograd_input = winograd_input,
+                                          .winograd_output = winograd_output,
+                                          .winograd_output_grad = winograd_output_grad,
+                                          .winograd_weight = winograd_weight,
+                                          .winograd_weight_grad = winograd_weight_grad,
+                                          .outer = outer,
+                                          .norm_moments = norm_moments,
+                                          .norm_apply = norm_apply,
+                                          .norm_grad_sums = norm_grad_sums,
+                                          .norm_grad = norm_grad,
+                                          .max_pool = max_pool,
+                                          .max_pool_grad = max_pool_grad,
+                                          .upsample = upsample,
+                                          .upsample_grad = upsample_grad,
+                                          .add = add,
+                                          .activate = activate,
+                                          .decode = decode};
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

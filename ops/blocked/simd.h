@@ -73,4 +73,69 @@ inline Vec apply_epilogue(Vec v, Epilogue epilogue, float slope) {
   return v;
 }
 
+// dy/dx of apply_epilogue at v.
+inline Vec epilogue_slope(Vec v, Epilogue epilogue, float slope) {
+  const Vec one = splat(1.0f);
+  switch (epilogue) {
+    case Epilogue::kNone:
+      return one;
+    case Epilogue::kSilu: {
+      const Vec s = sigmoid(v);
+      return s * (one + v * (one - s));
+    }
+    case Epilogue::kLeakyRelu:
+      return v > Vec{} ? one : splat(slope);
+    case Epilogue::kSigmoid: {
+      const Vec s = sigmoid(v);
+      return s * (one - s);
+    }
+    case Epilogue::kRelu:
+      return v > Vec{} ? one : Vec{};
+    case Epilogue::kHardswish: {
+      const Vec inside = v * splat(1.0f / 3.0f) + splat(0.5f);
+      return v < splat(-3.0f) ? Vec{} : v > splat(3.0f) ? one : inside;
+    }
+  }
+  return one;
+}
+
+// Calls f with the activation as a constant where it is one of the usual: a loop without a switch.
+template <Epilogue E>
+struct Constant {
+  static constexpr Epilogue value = E;
+};
+struct Variable {
+  Epilogue value;
+};
+template <class F>
+inline void with_epilogue(Epilogue epilogue, F&& f) {
+  if (epilogue == Epilogue::kNone) f(Constant<Epilogue::kNone>{});
+  else if (epilogue == Epilogue::kSilu) f(Constant<Epilogue::kSilu>{});
+  else if (epilogue == Epilogue::kLeakyRelu) f(Constant<Epilogue::kLeakyRelu>{});
+  else f(Variable{epilogue});
+}
+
+inline int smaller(int a, int b) { return a < b ? a : b; }
+inline int larger(int a, int b) { return a > b ? a : b; }
+
+inline float* pixel_at(const MapView& m, int block, int row, int column) {
+  return m.data + block * m.block_stride + row * m.row_stride + int64_t(column) * kBlock;
+}
+
+// The kernels of the table, one source file each or a few.
+void conv(const ConvTask& task);
+void winograd_input(const WinogradTask& task);
+void winograd_output(const WinogradTask& task);
+void winograd_output_grad(const WinogradTask& task);
+void winograd_weight(const WinogradWeightTask& task);
+void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g);
+void outer(const OuterTask& task);
+void norm_moments(const NormTask& task);
+void norm_apply(const NormTask& task);
+void norm_grad_sums(const NormTask& task);
+void norm_grad(const NormTask& task);
+void max_pool_grad(const PoolGradTask& task, int32_t block);
+void upsample_grad(const MapView& gy, const MapView& gx, int32_t scale, bool add, int32_t block_begin,
+                   int32_t block_end);
+
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

@@ -1,29 +1,12 @@
 #include "ops/blocked/winograd.h"
 
 #include <algorithm>
-#include <array>
-#include <vector>
 
 namespace mtyolo::ops::blocked {
 namespace {
 
 constexpr int kPositions = 16;
 constexpr int kFewChannels = 32;  // below, the transforms cost what the multiplications save
-
-// U = G g G^T with G = [1 0 0; .5 .5 .5; .5 -.5 .5; 0 0 1], in f64, rounded once.
-std::array<float, kPositions> transformed(const float* g) {
-  const auto combine = [](double a, double b, double c) {
-    return std::array<double, 4>{a, (a + b + c) / 2, (a - b + c) / 2, c};
-  };
-  std::array<std::array<double, 4>, 3> columns;  // [column of g][row of G g]
-  for (size_t j = 0; j < 3; ++j) columns[j] = combine(g[j], g[3 + j], g[6 + j]);
-  std::array<float, kPositions> u{};
-  for (size_t i = 0; i < 4; ++i) {
-    const auto row = combine(columns[0][i], columns[1][i], columns[2][i]);
-    for (size_t j = 0; j < 4; ++j) u[4 * i + j] = float(row[j]);
-  }
-  return u;
-}
 
 // Tile rows per task: so many tiles that the weights of a panel are read from the third-level cache seldom
 // enough, few enough that the transformed input stays near. Equal shares, a multiple of the threads.
@@ -57,30 +40,23 @@ WinogradConv::WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bia
                  out_channels_);
     bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
   }
-  const Tensor source = weight.to(DType::kF32);
-  ctx.pool().parallel_for(panels(), [&](int64_t i) { pack_panel(int(i), source); });
+  const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
+  ctx.pool().parallel_for(panels(), [&](int64_t i) { pack_panel(ctx, int(i), source); });
 }
 
-void WinogradConv::pack_panel(int panel, const Tensor& weight) {
+void WinogradConv::pack_panel(Context& ctx, int panel, const Tensor& weight) {
   const int width = table_->panel, first = panel * width, last = std::min(first + width, out_channels_);
-  const int64_t position = position_floats();
-  float* to = weights_.data<float>() + panel * kPositions * position;
-  if (last - first < width) std::fill_n(to, kPositions * position, 0.0f);
-  // Rows of the weight lie a power of two apart: some channels of all outputs are copied together first, so
-  // that they do not evict each other from the first-level cache. Input channels are consecutive in a panel
-  // (block after block).
-  std::vector<float> rows(size_t(width) * kBlock * 9);
-  const float* w = weight.data<float>();
+  // Input channels are consecutive in a panel, block after block.
+  const Tensor g = Tensor::empty({kBlock, 9, width}, DType::kF32, ctx.allocator());
+  if (last - first < width) std::fill_n(g.data<float>(), g.numel(), 0.0f);
+  WinogradWeightTask task;
+  task.g = g.data<float>();
+  task.u_position = position_floats();
   for (int begin = 0; begin < in_channels_; begin += kBlock) {
-    const int count = std::min(kBlock, in_channels_ - begin);
-    for (int o = first; o < last; ++o)
-      std::copy_n(w + (int64_t(o) * in_channels_ + begin) * 9, count * 9,
-                  rows.data() + int64_t(o - first) * kBlock * 9);
-    for (int c = 0; c < count; ++c)
-      for (int o = 0; o < last - first; ++o) {
-        const auto u = transformed(rows.data() + (int64_t(o) * kBlock + c) * 9);
-        for (int p = 0; p < kPositions; ++p) to[p * position + int64_t(begin + c) * width + o] = u[size_t(p)];
-      }
+    task.lanes = std::min(kBlock, in_channels_ - begin);
+    gather_weight(weight, first, last - first, begin, task.lanes, g.data<float>(), width, 9 * width);
+    task.u = weights_.data<float>() + panel * kPositions * position_floats() + int64_t(begin) * width;
+    table_->winograd_weight(task);
   }
 }
 

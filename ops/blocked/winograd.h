@@ -14,13 +14,13 @@ const char* winograd_refuses(const Conv2d& params, int in_channels, int out_chan
 // Transformed weights U = G g G^T, [panel][position][input block][lane][16 or 32 output channels].
 class WinogradConv {
  public:
-  // weight [O,C,3,3], bias [O] or undefined, any floating type.
+  // weight [O,C,3,3] of any strides, bias [O] or undefined, any floating type.
   WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, const KernelTable& table = kernels());
   size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
 
  private:
   friend void conv2d(Context&, const WinogradConv&, const ConvCall&);
-  void pack_panel(int panel, const Tensor& weight);
+  void pack_panel(Context& ctx, int panel, const Tensor& weight);
   void run_chunk(Context& ctx, const ConvCall& call, int image, int row_begin, int row_end) const;
   int64_t position_floats() const { return int64_t(in_channels_) * table_->panel; }
   int panels() const { return (out_channels_ + table_->panel - 1) / table_->panel; }

@@ -11,17 +11,15 @@
 //         | 0  1  0 -1 |
 //
 // Layout of V and M: [position][block][tile][16 lanes].
+//
+// Gradient of the weight g: gU[pos] = sum over tiles of V[pos] * (A gy A^T)[pos] (outer_kernel.cpp), and
+// g = G^T gU G: each transform turned round.
 #include "ops/blocked/kernels.h"
 #include "ops/blocked/simd.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
-void winograd_input(const WinogradTask& task);
-void winograd_output(const WinogradTask& task);
-
 namespace {
-
-inline int smaller(int a, int b) { return a < b ? a : b; }
 
 // The 4 pixels of one column of a tile, transformed along the column.
 inline void transform_column(const float* const (&rows)[4], int64_t column, Vec (&out)[4]) {
@@ -102,6 +100,98 @@ void winograd_output(const WinogradTask& task) {
           }
         }
   }
+}
+
+void winograd_output_grad(const WinogradTask& task) {
+  const MapView& gy = task.x;
+  const int blocks = (gy.channels + kBlock - 1) / kBlock;
+  for (int block = 0; block < blocks; ++block) {
+    float* v = task.v + block * task.tiles * kBlock;
+    for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
+      const float* top = pixel_at(gy, block, 2 * i, 0);
+      const float* bottom = 2 * i + 1 < gy.h ? top + gy.row_stride : nullptr;
+      for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
+        Vec t[2][4];  // [column][transformed row]
+        for (int k = 0; k < 2; ++k) {
+          const bool inside = 2 * j + k < gy.w;
+          const Vec a = inside ? load(top + (2 * j + k) * kBlock) : Vec{};
+          const Vec b = inside && bottom != nullptr ? load(bottom + (2 * j + k) * kBlock) : Vec{};
+          t[k][0] = a;
+          t[k][1] = a + b;
+          t[k][2] = a - b;
+          t[k][3] = -b;
+        }
+        for (int u = 0; u < 4; ++u) {
+          store(v + (4 * u + 0) * task.v_position, t[0][u]);
+          store(v + (4 * u + 1) * task.v_position, t[0][u] + t[1][u]);
+          store(v + (4 * u + 2) * task.v_position, t[0][u] - t[1][u]);
+          store(v + (4 * u + 3) * task.v_position, -t[1][u]);
+        }
+      }
+    }
+  }
+}
+
+namespace {
+
+// Eight channels at a time in f64, so that a transformed weight is rounded once.
+using Doubles = double __attribute__((vector_size(64)));
+using HalfVec = float __attribute__((vector_size(32), aligned(32)));
+
+inline Doubles load_doubles(const float* p) {
+  return __builtin_convertvector(*reinterpret_cast<const HalfVec*>(p), Doubles);
+}
+inline void store_floats(float* p, Doubles v) {
+  *reinterpret_cast<HalfVec*>(p) = __builtin_convertvector(v, HalfVec);
+}
+
+// G times a column of three.
+inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[4]) {
+  out[0] = a;
+  out[1] = (a + b + c) * 0.5;
+  out[2] = (a - b + c) * 0.5;
+  out[3] = c;
+}
+
+}  // namespace
+
+void winograd_weight(const WinogradWeightTask& task) {
+  for (int lane = 0; lane < task.lanes; ++lane)
+    for (int o = 0; o < kPanel; o += 8) {
+      const float* g = task.g + int64_t(lane) * 9 * kPanel + o;
+      Doubles columns[3][4];  // [column of g][row of G g]
+      for (int j = 0; j < 3; ++j)
+        expand(load_doubles(g + j * kPanel), load_doubles(g + (3 + j) * kPanel),
+               load_doubles(g + (6 + j) * kPanel), columns[j]);
+      float* u = task.u + int64_t(lane) * kPanel + o;
+      for (int i = 0; i < 4; ++i) {
+        Doubles row[4];
+        expand(columns[0][i], columns[1][i], columns[2][i], row);
+        for (int j = 0; j < 4; ++j) store_floats(u + (4 * i + j) * task.u_position, row[j]);
+      }
+    }
+}
+
+void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g) {
+  const Vec half = splat(0.5f);
+  const auto fold = [&](Vec a, Vec b, Vec c, Vec d, Vec(&out)[3]) {  // G^T times a column of four
+    out[0] = a + (b + c) * half;
+    out[1] = (b - c) * half;
+    out[2] = (b + c) * half + d;
+  };
+  for (int lane = 0; lane < lanes; ++lane)
+    for (int b = 0; b < kPanelBlocks; ++b) {
+      const float* at = u + lane * kPanel + b * kBlock;
+      const auto position = [&](int p) { return load(at + p * u_position); };
+      Vec columns[4][3];  // [column of U][row of G^T U]
+      for (int j = 0; j < 4; ++j)
+        fold(position(j), position(4 + j), position(8 + j), position(12 + j), columns[j]);
+      for (int i = 0; i < 3; ++i) {
+        Vec row[3];
+        fold(columns[0][i], columns[1][i], columns[2][i], columns[3][i], row);
+        for (int j = 0; j < 3; ++j) store(g + (lane * 9 + 3 * i + j) * kPanel + b * kBlock, row[j]);
+      }
+    }
 }
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/tensor.h"
+#include "ops/grad_mode.h"
 
 namespace mtyolo::ops {
 
@@ -20,6 +21,12 @@ struct View4 {
     return p[n * sn + c * sc + h * sh + w * sw];
   }
 };
+
+// Writes a gradient, or adds it to what stands there.
+template <class T>
+void store(T& to, double value, GradMode mode) {
+  to = T(mode == GradMode::kAccumulate ? double(to) + value : value);
+}
 
 // Calls f(TypeTag<float>{}) or f(TypeTag<double>{}); the op has checked that it is one of the two.
 template <class F>

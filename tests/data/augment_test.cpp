@@ -66,9 +66,12 @@ class DatasetTiles : public TileSource {
  public:
   explicit DatasetTiles(const MemoryDataset& set, int size) : set_(set), size_(size) {}
   int64_t size() const override { return set_.size(); }
-  Tile tile(int64_t position) override {
-    return {std::make_shared<Image>(load_scaled(set_.read(position), size_, true)), &set_.sample(position)};
+  Tile tile(int64_t position, bool pixels) override {
+    const auto image = std::make_shared<Image>(load_scaled(set_.read(position), size_, true));
+    return {position, &set_.sample(position), {image->width, image->height}, pixels || all ? image : nullptr};
   }
+
+  bool all = false;  // pixels of pictures out of sight too
 
  private:
   const MemoryDataset& set_;
@@ -174,7 +177,7 @@ TEST_CASE("augment: a mosaic of four puts pictures and objects around its centre
   }
   DatasetTiles source(set, 64);
   std::vector<Tile> tiles;
-  for (int i = 0; i < 4; ++i) tiles.push_back(source.tile(i));
+  for (int i = 0; i < 4; ++i) tiles.push_back(source.tile(i, true));
   Canvas out;
   mosaic(tiles, 64, {50, 60}, out);
   REQUIRE(out.image.width == 128);
@@ -315,13 +318,35 @@ TEST_CASE("augment: in whole samples boxes still fit their pixels") {
   CHECK(checked > 60);
 }
 
+TEST_CASE("augment: pictures out of sight are not read, and no pixel depends on them") {
+  const MemoryDataset set = varied_dataset(20);
+  DatasetTiles lazy(set, 64), eager(set, 64);
+  eager.all = true;
+  AugmentParams params;
+  params.degrees = 20;
+  params.shear = 5;
+  for (uint64_t i = 0; i < 40; ++i) {
+    params.perspective = i % 4 == 0 ? 0.001 : 0;
+    const AugmentJob job{.params = params, .img_size = 64, .width = 64, .height = 64};
+    Canvas out[2];
+    for (const bool all : {false, true}) {
+      RandomStream random(2, 2, i);
+      AugmentSpace space;
+      FlipDraws flips;
+      augment_sample(all ? eager : lazy, 0, job, random, space, out[all], flips);
+    }
+    CHECK(out[0].image.pixels == out[1].image.pixels);
+    CHECK(out[0].labels.size() == out[1].labels.size());
+  }
+}
+
 TEST_CASE("augment: closing the mosaic leaves one picture per sample") {
   const MemoryDataset set = varied_dataset(9);
   struct Counting : DatasetTiles {
     using DatasetTiles::DatasetTiles;
-    Tile tile(int64_t position) override {
+    Tile tile(int64_t position, bool pixels) override {
       ++tiles;
-      return DatasetTiles::tile(position);
+      return DatasetTiles::tile(position, pixels);
     }
     int tiles = 0;
   } source(set, 64);
@@ -333,7 +358,7 @@ TEST_CASE("augment: closing the mosaic leaves one picture per sample") {
   AugmentSpace space;
   Canvas out;
   FlipDraws flips;
-  CHECK(augment_sample(source, 4, job, random, space, out, flips) == &set.sample(4));
+  CHECK(augment_sample(source, 4, job, random, space, out, flips) == 4);
   CHECK(source.tiles == 1);
   CHECK(out.image.width == 64);
 }

@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "data/encode.h"
 #include "data/formats/yolo_txt.h"
+#include "data/scan_cache.h"
 #include "tests/data/pictures.h"
 #include "tests/support/golden.h"
 #include "tests/support/skip.h"
@@ -189,4 +190,82 @@ TEST_CASE("data: the real sets have the counts of their README") {
     CHECK(set->report().missing == e.missing);
     CHECK(set->report().refused == 0);
   }
+}
+
+namespace {
+
+ScanReport open_cached(const TempFolder& folder) {
+  DatasetParams params;
+  params.scan_cache = true;
+  params.threads = 2;
+  const auto set = open_dataset(three_classes(), {folder.path("images")}, params);
+  return set->report();
+}
+
+}  // namespace
+
+TEST_CASE("data: the cache spares decoding, and an edited label or image is still noticed") {
+  const TempFolder folder;
+  for (const char* stem : {"a", "b", "c"}) write_sample(folder, stem, "0 0.5 0.5 0.1 0.1");
+  CHECK(open_cached(folder).boxes == 3);
+  const std::string file = folder.path("images.mtyolo-cache");
+  REQUIRE(fs::exists(file));
+  CHECK(ScanCache::load(file).size() == 3);
+
+  folder.write("labels/a.txt", "0 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.2 0.1");
+  CHECK(open_cached(folder).boxes == 4);
+
+  // Other bytes of the same length and time are taken as the same image: it was not decoded again.
+  const std::string image = folder.path("images/b.png"), bytes = read_file(image, 1 << 20);
+  const auto time = fs::last_write_time(image);
+  folder.write("images/b.png", std::string(bytes.size(), 'x'));
+  fs::last_write_time(image, time);
+  CHECK(open_cached(folder).refused == 0);
+  fs::last_write_time(image, time + std::chrono::seconds(1));
+  CHECK(open_cached(folder).refused == 1);
+  folder.write("images/b.png", bytes);
+  CHECK(open_cached(folder).refused == 0);
+}
+
+TEST_CASE("data: a damaged cache is ignored with a note and made anew, a read-only folder is fine") {
+  const TempFolder folder;
+  write_sample(folder, "a", "0 0.5 0.5 0.1 0.1");
+  open_cached(folder);
+  const std::string file = folder.path("images.mtyolo-cache"), good = read_file(file, 1 << 20);
+  for (const size_t at : {size_t{0}, good.size() / 2, good.size() - 1}) {
+    std::string bad = good;
+    bad[at] ^= 1;
+    CHECK(!ScanCache::from_bytes(bad));
+    CHECK(!ScanCache::from_bytes(good.substr(0, at)));
+    folder.write("images.mtyolo-cache", bad);
+    const log::Capture capture;
+    CHECK(open_cached(folder).boxes == 1);
+    CHECK_THAT(capture.text(), Catch::Contains("damaged: ignored"));
+    CHECK(read_file(file, 1 << 20) == good);
+  }
+  fs::remove(file);
+  fs::create_directory(file);  // nothing can be written there, whoever runs the test
+  const log::Capture capture;
+  CHECK(open_cached(folder).boxes == 1);
+  CHECK_THAT(capture.text(), Catch::Contains("decoded anew"));
+}
+
+TEST_CASE("data: a set of ten may lose five images, not six; findings do not depend on the threads") {
+  const TempFolder folder;
+  for (int i = 0; i < 10; ++i)
+    write_sample(folder, std::to_string(i), i < 5 ? "0 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1" : "0 0.5 0.5 0.1");
+  const auto findings = [&](int threads) {
+    DatasetParams params;
+    params.threads = threads;
+    const auto set = open_dataset(three_classes(), {folder.path("images")}, params);
+    std::string all;
+    for (const Finding& f : set->report().findings) all += f.message + "\n";
+    return all;
+  };
+  const std::string one = findings(1);
+  CHECK(std::count(one.begin(), one.end(), '\n') == 10);
+  CHECK(findings(4) == one);
+  folder.write("labels/0.txt", "x");
+  CHECK_THAT(error_text([&] { findings(2); }),
+             Catch::Contains("6 of the 10 images") && Catch::Contains("0.txt: line 1"));
 }

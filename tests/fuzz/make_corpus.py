@@ -307,6 +307,49 @@ LABELS = {
 }
 
 
+IMAGES = '"images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 50}, {"id": 7, "file_name": "b/c.png"}]'
+CATEGORIES = '"categories": [{"id": 3, "name": "a", "supercategory": "x"}, {"id": 9, "name": "b"}]'
+COCO = {
+    "boxes": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 30.5, 4e1], "area": 70.5, "iscrowd": 0}]',
+    "polygon": '[{"id": 1, "image_id": 7, "category_id": 9, "bbox": [0, 0, 9, 9], "segmentation": [[1,2,3,4,5,6]]}]',
+    "crowd": '[{"id": 1, "image_id": 7, "category_id": 9, "bbox": [0, 0, 9, 9], "iscrowd": 1, '
+             '"segmentation": {"counts": [1, 2, 3], "size": [50, 100]}}]',
+    "outside": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [-5, 40, 500, 50]}]',
+    "short": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 3]}, {"image_id": 99, "category_id": 3}]',
+    "negative": '[{"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, -3, 4]}]',
+    "texts": '[{"id": "1", "image_id": null, "category_id": true}]',
+    "unknown": '[{"id": 1, "image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]}]',
+    "deep": "[" * 80,
+}
+
+XML_BOX = "<bndbox><xmin>10</xmin><ymin>5.0</ymin><xmax>30</xmax><ymax>25</ymax></bndbox>"
+XMLS = {
+    "plain": f"<object><name>cat</name><difficult>1</difficult>{XML_BOX}</object>",
+    "size": f"<size><width>200</width><height>0</height></size><object>{XML_BOX}<name> dog </name></object>",
+    "part": f"<object><name>cat</name><part><name>x</name>{XML_BOX}</part>{XML_BOX}</object>",
+    "outside": "<object><name>cat</name>" + XML_BOX.replace("10", "-10").replace("30", "3e9") + "</object>",
+    "swapped": "<object><name>cat</name>" + XML_BOX.replace("10", "90") + "</object>",
+    "unknown": f"<object><name>cow</name>{XML_BOX}</object>",
+    "escapes": f"<object><name>&#99;at</name><!-- x --><![CDATA[y]]>{XML_BOX}</object>",
+    "empty": "",
+    "deep": "<a>" * 70 + "</a>" * 70,
+}
+
+
+def cache_entry(path, *numbers):
+    return struct.pack("<I", len(path)) + path + struct.pack("<Qqii", *numbers)
+
+
+SCAN_CACHES = {
+    "none": b"",
+    "two": cache_entry(b"a.jpg", 1000, -5, 640, 480) + cache_entry(b"b/c.png", 1, 2, 10, 65535),
+    "twice": cache_entry(b"a.jpg", 1000, 5, 640, 480) * 2,
+    "small": cache_entry(b"a.jpg", 1000, 5, 9, 480),
+    "cut": cache_entry(b"a.jpg", 1000, 5, 640, 480)[:-1],
+    "long": b"\xff\xff\xff\xff",
+}
+
+
 def cached_images():
     """A 2 x 1 picture for the key of the target, one for another key, and one that claims more than it has."""
     for file, key, width in [("whole", "a\n1\n2\n3\n1", 2), ("other", "b\n1\n2\n3\n1", 2), ("wide", "a\n1\n2\n3\n1", 60000)]:
@@ -320,6 +363,17 @@ def with_cuts(items):
     for file, content in items:
         yield file, content
         yield file + "_cut", content[:len(content) * 2 // 3]
+
+
+HYP_YAMLS = {
+    "plain": "lr0: 0.01\nlrf: 0.1\nmomentum: 0.937\nloss_ota: 1\nanchor_t: 4.0\nmosaic: 1.0\n",
+    "ours": "close_mosaic: 10\ncls_weights: [1, 0.5]\nhead_weights: {a: 1, 'b\"': 0.3}\nlr_groups: {model.0: 0.1}\n",
+    "unknown": "weight_deca: 0.1\n",
+    "not_built": "gridmask: 0.5\n",
+    "range": "momentum: 1.5\n",
+    "list": "- 1\n",
+    "empty": "",
+}
 
 
 def texts(items):
@@ -342,8 +396,13 @@ def corpus():
         "cached_image": with_cuts(cached_images()),
         "data_yaml": texts(DATA_YAMLS),
         "cfg_yaml": texts(CFG_YAMLS),
+        "hyp_yaml": texts(HYP_YAMLS),
         "path_list": PATH_LISTS.items(),
         "label": LABELS.items(),
+        "coco_json": with_cuts((file, f'{{{IMAGES}, "annotations": {a}, {CATEGORIES}}}'.encode())
+                               for file, a in COCO.items()),
+        "voc_xml": with_cuts((file, f"<annotation>{x}</annotation>".encode()) for file, x in XMLS.items()),
+        "scan_cache": SCAN_CACHES.items(),
     }.items()}
 
 

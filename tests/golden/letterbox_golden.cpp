@@ -175,7 +175,7 @@ void run_mosaic(const GoldenCase& c) {
     std::vector<data::Tile> tiles;
     for (const std::string file : item.at("image_order")) {
       const Image image = data::load_scaled(data::read_image((folder / file).string()), size, true);
-      tiles.push_back({std::make_shared<Image>(image), &samples.at(file)});
+      tiles.push_back({0, &samples.at(file), {image.width, image.height}, std::make_shared<Image>(image)});
     }
     data::Canvas assembled, out;
     data::mosaic(tiles, size,

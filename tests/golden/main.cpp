@@ -20,6 +20,8 @@ const std::map<std::string, void (*)(const GoldenCase&)> kKinds{
     {"autoanchor", run_autoanchor_case},
     {"metrics", run_metrics_case},
     {"multitask", run_multitask_case},
+    {"loss", run_loss_case},
+    {"train-step", run_train_step_case},
 };
 
 int list_cases() {

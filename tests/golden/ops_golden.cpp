@@ -1,5 +1,4 @@
-// Forward values of every op the graph uses, each with every implementation registered for it. The gradients
-// of the cases are not checked here: backward passes come with training.
+// Values and gradients of every op the graph uses, each with every implementation registered for it.
 #include <functional>
 #include <map>
 
@@ -10,6 +9,7 @@
 #include "ops/conv2d.h"
 #include "ops/detect_decode.h"
 #include "ops/fuse.h"
+#include "ops/head_rows.h"
 #include "ops/interpolate.h"
 #include "ops/max_pool2d.h"
 #include "ops/scale_shift.h"
@@ -42,20 +42,70 @@ struct Case {
     const std::string what = by.empty() ? name : name + " by " + by;
     expect_close(what, got, (*this)[name], tolerance_from(golden.info.at("tolerance").at(name)));
   }
+  // Runs f with every implementation of Op that takes the query.
+  template <class Op, class F>
+  void for_impls(const typename Op::Query& query, F&& f) {
+    int taken = 0;
+    for (const ops::Impl<Op>& impl : impls.all<Op>()) {
+      if (impl.refuses(query) != nullptr) continue;
+      f(impl);
+      ++taken;
+    }
+    expect(taken > 0, "{}: no implementation takes the case", Op::kName);
+  }
   // Runs and compares every implementation of Op that takes the input.
   template <class Op, class Run>
   void check_impls(const typename Op::Query& query, Run&& run) {
-    int compared = 0;
-    for (const ops::Impl<Op>& impl : impls.all<Op>()) {
-      if (impl.refuses(query) != nullptr) continue;
+    for_impls<Op>(query, [&](const auto& impl) {
       Tensor y = output();
       run(impl, y);
       check("y", y, impl.name);
-      ++compared;
-    }
-    expect(compared > 0, "{}: no implementation takes the case", Op::kName);
+    });
   }
 };
+
+using Mode = ops::GradMode;
+
+// Compares the gradient of the input `name` that f(mode, gradient) writes over garbage, and adds to ones.
+template <class F>
+void check_gradient(const Case& c, const std::string& name, const std::string& by, F&& f) {
+  const Tensor& want = c[name];
+  Tensor g = Tensor::full(want.shape(), 777);
+  f(Mode::kOverwrite, g);
+  c.check(name, g, by);
+  g = Tensor::full(want.shape(), 1);
+  f(Mode::kAccumulate, g);
+  Tensor more = want.clone();
+  for (int64_t i = 0; i < more.numel(); ++i) more.data<float>()[i] += 1;
+  expect_close(name + " added by " + by, g, more, tolerance_from(c.golden.info.at("tolerance").at(name)));
+}
+
+// The same for a gradient that several implementations of Op compute.
+template <class Op, class F>
+void check_gradients(Case& c, const std::string& name, const typename Op::Query& query, F&& f) {
+  c.for_impls<Op>(query, [&](const auto& impl) {
+    check_gradient(c, name, impl.name, [&](Mode mode, Tensor& g) { f(impl, mode, g); });
+  });
+}
+
+// Gradients of y = conv(x, weight) + bias at gy.
+void check_conv2d_gradients(Case& c, const Tensor& x, const ops::Conv2d& p) {
+  const Tensor &gy = c["gy"], &weight = c["w"];
+  const Tensor gx = Tensor::empty(x.shape()), gw = Tensor::empty(weight.shape());
+  check_gradients<ops::Conv2dBackwardInput>(
+      c, "g.x", {gy, weight, p, gx},
+      [&](const auto& impl, Mode mode, Tensor& g) { impl.run(c.ctx, gy, weight, p, mode, g); });
+  Tensor none;
+  check_gradients<ops::Conv2dBackwardWeight>(
+      c, "g.w", {x, gy, p, gw},
+      [&](const auto& impl, Mode mode, Tensor& g) { impl.run(c.ctx, x, gy, p, mode, g, none); });
+  if (c.optional("g.b").defined())
+    check_gradients<ops::Conv2dBackwardWeight>(c, "g.b", {x, gy, p, gw},
+                                               [&](const auto& impl, Mode mode, Tensor& g) {
+                                                 Tensor unused = Tensor::zeros(weight.shape());
+                                                 impl.run(c.ctx, x, gy, p, mode, unused, g);
+                                               });
+}
 
 // "kernel": 3 or [3, 3].
 std::pair<int, int> pair_of(const json& value) {
@@ -75,10 +125,52 @@ void run_conv2d(Case& c) {
   expect(shape == c["y"].shape(), "conv2d_shape is {}, expected {}", shape, c["y"].shape());
   c.check_impls<ops::Conv2dForward>(
       {c["x"], c["w"], p}, [&](const auto& impl, Tensor& y) { impl.run(c.ctx, c["x"], c["w"], bias, p, y); });
+  check_conv2d_gradients(c, c["x"], p);
 }
 
 ops::BatchNormStats batch_norm_stats(const Case& c, const std::string& prefix) {
   return {c[prefix + "weight"], c[prefix + "bias"], c[prefix + "running_mean"], c[prefix + "running_var"]};
+}
+
+ops::BatchNormSaved batch_norm_saved(int64_t channels) {
+  return {Tensor::empty({channels}), Tensor::empty({channels})};
+}
+
+// Training form: y, the moved running statistics, the gradients. Frozen: the statistics keep their bits.
+void run_batch_norm_train(Case& c) {
+  const ops::BatchNormTrain p{.eps = c.params.at("eps"),
+                              .momentum = c.params.at("momentum"),
+                              .frozen = c.golden.info.at("op") == "batchnorm_eval",
+                              .activation = {}};
+  const Tensor& x = c["x"];
+  const auto own_stats = [&] {
+    ops::BatchNormStats stats = batch_norm_stats(c, "");
+    stats.mean = stats.mean.clone(), stats.var = stats.var.clone();
+    return stats;
+  };
+  const ops::BatchNormSaved saved = batch_norm_saved(x.size(1));
+  c.check_impls<ops::BatchNormTrainForward>({x, p}, [&](const auto& impl, Tensor& y) {
+    const ops::BatchNormStats stats = own_stats();
+    impl.run(c.ctx, x, stats, p, saved, y);
+    if (!p.frozen) {
+      c.check("new_running_mean", stats.mean, impl.name);
+      c.check("new_running_var", stats.var, impl.name);
+    } else {
+      expect(bit_equal(stats.mean, c["running_mean"]) && bit_equal(stats.var, c["running_var"]),
+             "{} moved frozen statistics", impl.name);
+    }
+  });
+  const ops::BatchNormStats stats = own_stats();
+  const auto run = [&](const auto& impl, Mode mode, Tensor gx, Tensor gw, Tensor gb) {
+    impl.run(c.ctx, x, c["gy"], stats, p, saved, {gx, gw, gb, mode, mode});
+  };
+  using Op = ops::BatchNormTrainBackward;
+  check_gradients<Op>(c, "g.x", {x, p},
+                      [&](const auto& impl, Mode mode, Tensor& g) { run(impl, mode, g, {}, {}); });
+  check_gradients<Op>(c, "g.weight", {x, p},
+                      [&](const auto& impl, Mode mode, Tensor& g) { run(impl, mode, {}, g, {}); });
+  check_gradients<Op>(c, "g.bias", {x, p},
+                      [&](const auto& impl, Mode mode, Tensor& g) { run(impl, mode, {}, {}, g); });
 }
 
 void run_batch_norm(Case& c) {
@@ -86,6 +178,7 @@ void run_batch_norm(Case& c) {
   const ops::BatchNormStats stats = batch_norm_stats(c, "");
   c.check_impls<ops::BatchNormForward>(
       {c["x"]}, [&](const auto& impl, Tensor& y) { impl.run(c.ctx, c["x"], stats, p, y); });
+  run_batch_norm_train(c);  // in its frozen form
 }
 
 ops::Activation activation_from(const std::string& op, const json& params) {
@@ -100,6 +193,9 @@ void run_activation(Case& c) {
   const ops::Activation p = activation_from(c.golden.info.at("op"), c.params);
   c.check_impls<ops::ActivationForward>({c["x"]},
                                         [&](const auto& impl, Tensor& y) { impl.run(c.ctx, c["x"], p, y); });
+  check_gradients<ops::ActivationBackward>(c, "g.x", {c["x"]}, [&](const auto& impl, Mode mode, Tensor& g) {
+    impl.run(c.ctx, c["x"], c["gy"], p, mode, g);
+  });
 }
 
 void run_max_pool2d(Case& c) {
@@ -109,12 +205,18 @@ void run_max_pool2d(Case& c) {
   expect(shape == c["y"].shape(), "max_pool2d_shape is {}, expected {}", shape, c["y"].shape());
   c.check_impls<ops::MaxPool2dForward>({c["x"], p},
                                        [&](const auto& impl, Tensor& y) { impl.run(c.ctx, c["x"], p, y); });
+  check_gradients<ops::MaxPool2dBackward>(c, "g.x", {c["x"], p}, [&](const auto& impl, Mode mode, Tensor& g) {
+    impl.run(c.ctx, c["x"], c["gy"], p, mode, g);
+  });
 }
 
 void run_upsample(Case& c) {
   const ops::Upsample p{.scale = c.params.at("scale")};
   c.check_impls<ops::UpsampleForward>({c["x"]},
                                       [&](const auto& impl, Tensor& y) { impl.run(c.ctx, c["x"], p, y); });
+  check_gradients<ops::UpsampleBackward>(c, "g.x", {c["gy"]}, [&](const auto& impl, Mode mode, Tensor& g) {
+    impl.run(c.ctx, c["gy"], p, mode, g);
+  });
 }
 
 // The size of the output is the size asked for, given as "size" or as "scale".
@@ -131,12 +233,24 @@ void run_concat(Case& c) {
   Tensor y = c.output();
   ops::concat_forward(c.ctx, inputs, y);
   c.check("y", y);
+  int64_t channel = 0;  // the gradient of an input is a view of gy (autograd/functions.h)
+  for (const auto& name : c.golden.info.at("inputs")) {
+    const int64_t end = channel + c[name].size(1);
+    c.check("g." + std::string(name), c["gy"].slice(1, channel, end));
+    channel = end;
+  }
 }
 
 void run_implicit(Case& c, ops::ImplicitKind kind) {
   Tensor y = c.output();
   ops::scale_shift_forward(c.ctx, c["a"], c["b"], {kind}, y);
   c.check("y", y);
+  Tensor none, gb = Tensor::zeros(c["b"].shape());
+  ops::scale_shift_backward(c.ctx, c["a"], c["b"], c["gy"], {kind}, Mode::kOverwrite, none, gb);
+  c.check("g.b", gb);
+  check_gradient(c, "g.a", "cpu", [&](Mode mode, Tensor& g) {
+    ops::scale_shift_backward(c.ctx, c["a"], c["b"], c["gy"], {kind}, mode, g, none);
+  });
 }
 
 bool is_per_channel(const Tensor& b, const Tensor& a) {
@@ -149,6 +263,7 @@ void run_add(Case& c) {
   Tensor y = c.output();
   ops::add_forward(c.ctx, c["a"], c["b"], y);
   c.check("y", y);
+  for (const char* name : {"g.a", "g.b"}) c.check(name, c["gy"]);
 }
 
 void run_mul(Case& c) {
@@ -160,6 +275,17 @@ void run_space_to_depth(Case& c) {
   Tensor y = c.output();
   ops::space_to_depth_forward(c.ctx, c["x"], y);
   c.check("y", y);
+  check_gradient(c, "g.x", "cpu",
+                 [&](Mode mode, Tensor& g) { ops::space_to_depth_backward(c.ctx, c["gy"], mode, g); });
+}
+
+void run_permute(Case& c) {
+  if (!c.params.contains("anchors")) throw GoldenNotBuilt("no module permutes other than the head");
+  Tensor y = c.output();
+  ops::head_rows_forward(c.ctx, c["x"], c.params.at("anchors"), y);
+  c.check("y", y);
+  check_gradient(c, "g.x", "cpu",
+                 [&](Mode mode, Tensor& g) { ops::head_rows_backward(c.ctx, c["gy"], mode, g); });
 }
 
 void run_detect_decode(Case& c) {
@@ -204,19 +330,10 @@ void run_fuse_implicit(Case& c) {
   check_fused(c, ops::fuse_implicit({c["w"], c.optional("b")}, c["ia"], c["im"]), 1);
 }
 
-void run_implicit_head(Case& c) {
-  const auto p = ops::Conv2d::square(1, 1, 0);
-  Tensor shifted = Tensor::empty(c["x"].shape());
-  ops::scale_shift_forward(c.ctx, c["x"], c["ia"], {ops::ImplicitKind::kAdd}, shifted);
-  c.check_impls<ops::Conv2dForward>({shifted, c["w"], p}, [&](const auto& impl, Tensor& y) {
-    impl.run(c.ctx, shifted, c["w"], c["b"], p, y);
-    ops::scale_shift_forward(c.ctx, y, c["im"], {ops::ImplicitKind::kMul}, y);
-  });
-}
-
 const std::map<std::string, std::function<void(Case&)>> kOps{
     {"conv2d", run_conv2d},
     {"batchnorm_eval", run_batch_norm},
+    {"batchnorm_train", run_batch_norm_train},
     {"silu", run_activation},
     {"leaky_relu", run_activation},
     {"sigmoid", run_activation},
@@ -229,19 +346,22 @@ const std::map<std::string, std::function<void(Case&)>> kOps{
     {"add", run_add},
     {"mul", run_mul},
     {"space_to_depth", run_space_to_depth},
+    {"permute", run_permute},
     {"detect_decode", run_detect_decode},
     {"fuse_conv_bn", run_fuse_conv_bn},
     {"fuse_repconv", run_fuse_repconv},
     {"fuse_implicit", run_fuse_implicit},
-    {"implicit_head", run_implicit_head},
+    {"implicit_head", [](Case& c) { run_implicit_head_case(c.golden); }},
+    {"repconv_train", [](Case& c) { run_repconv_train_case(c.golden); }},
 };
 
 }  // namespace
 
 void run_ops_case(const GoldenCase& c) {
+  if (run_loss_ops_case(c)) return;
   const std::string op = c.info.at("op");
   const auto run = kOps.find(op);
-  if (run == kOps.end()) throw GoldenNotBuilt("op " + op + " is not built: inference does not use it");
+  if (run == kOps.end()) throw GoldenNotBuilt("op " + op + " is not built: no module uses it");
   Case with_impls(c);
   run->second(with_impls);
 }

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <filesystem>
 #include <set>
 
 #include "core/file.h"
@@ -180,6 +181,8 @@ TEST_CASE("plots: anchors lie over the boxes", "[plots]") {
   CHECK(without == 0);
   CHECK(count_colour(draw_anchors(fit), series_colour(1)) > 2 * 400);
   CHECK(draw_anchors({}).width == 2000);
+  fit.sizes = {{1e30f, 1e30f}};
+  CHECK(draw_anchors(fit).width == 2000);
 }
 
 TEST_CASE("plots: a batch is tiled column by column with its labels", "[plots]") {
@@ -263,6 +266,8 @@ TEST_CASE("plots: pictures are written by their ending", "[plots]") {
   const data::Image image(20, 10, 90);
   write_picture(folder.path(), encode_picture("a.png", image));
   write_picture(folder.path(), encode_picture("a.jpg", image));
+  write_picture(folder.path(), encode_picture("P_curve_../../x.png", image));
+  CHECK(std::filesystem::exists(folder.path("P_curve_.._.._x.png")));
   CHECK(read_file(folder.path("a.png"), 1 << 20).substr(1, 3) == "PNG");
   CHECK(read_file(folder.path("a.jpg"), 1 << 20).substr(0, 2) == "\xff\xd8");
 }

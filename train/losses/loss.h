@@ -22,7 +22,7 @@ struct LossParams {
   double box = 0.05, obj = 0.7, cls = 0.3;  // gains, already scaled (train.md section 2)
   double cls_pw = 1, obj_pw = 1, anchor_t = 4, fl_gamma = 0, label_smoothing = 0, gr = 1;
   IouKind iou = IouKind::kCiou;
-  std::vector<float> class_weights;  // factor of each class column's loss; empty = all 1
+  std::vector<float> class_weights = {};  // factor of each class column's loss; empty = all 1
   // The reference scales the targets of its assigner by the image height on both axes (known-issues L4).
   bool ota_scale_by_height = false;
 };
@@ -32,6 +32,8 @@ struct HeadSpec {
   std::vector<std::vector<float>> anchors;  // per level, in pixels: w,h,w,h,...
   std::vector<float> strides;
   int nc = 80;
+  // Of a head with one class: its score is the objectness and its class column is not trained (models::Head).
+  bool score_is_objectness = true;
 };
 
 struct LossInput {
@@ -40,6 +42,7 @@ struct LossInput {
   std::span<const Target> targets;         // any order of images
   std::span<const uint8_t> labelled = {};  // per image: 0 = not labelled for this head, no loss, gradient 0
   int64_t image_height = 640, image_width = 640;
+  bool want_gradients = true;  // false: LossResult::grads stay empty (validation)
 };
 
 struct Match {

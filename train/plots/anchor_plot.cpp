@@ -9,17 +9,16 @@ namespace {
 
 constexpr int kWidth = 2000, kHeight = 1700, kLegendWidth = 440, kText = 28, kCells = 130;
 
-// Binary logarithms of sizes in pixels; what is not a size is left out.
+// Binary logarithms of sizes in pixels, within what a picture can have; what is not a size is left out.
 void add_log(std::span<const std::array<float, 2>> sizes, std::vector<double>& xs, std::vector<double>& ys) {
+  const auto log = [](double side) { return std::clamp(std::log2(side), -4.0, 20.0); };
   for (const auto& [w, h] : sizes)
-    if (std::isfinite(w) && std::isfinite(h) && w > 0 && h > 0)
-      xs.push_back(std::log2(double(w))), ys.push_back(std::log2(double(h)));
+    if (std::isfinite(w) && std::isfinite(h) && w > 0 && h > 0) xs.push_back(log(w)), ys.push_back(log(h));
 }
 
-Range range_in_whole(const std::vector<double>& values, int img_size) {
-  if (values.empty()) return {2, std::max(3.0, std::log2(double(std::max(8, img_size))))};
-  const Range r = padded(range_of(values), 0.04);
-  return {std::max(-4.0, r.low), std::min(20.0, r.high)};
+Range range_around(const std::vector<double>& values, int img_size) {
+  if (values.empty()) return {2, std::log2(double(std::max(8, img_size)))};
+  return padded(range_of(values), 0.04);
 }
 
 }  // namespace
@@ -36,7 +35,7 @@ data::Image draw_anchors(const AnchorFit& fit) {
   const size_t boxes = xs.size();
   std::vector<double> all_x = xs, all_y = ys;
   for (const auto& level : fit.anchors) add_log(level, all_x, all_y);
-  const Range x = range_in_whole(all_x, fit.img_size), y = range_in_whole(all_y, fit.img_size);
+  const Range x = range_around(all_x, fit.img_size), y = range_around(all_y, fit.img_size);
   Axes axes(canvas, {24, top, double(kWidth - kLegendWidth), kHeight - 16.0}, "",
             {x, "width, pixels", false, false, true}, {y, "height, pixels", false, false, true}, kText);
   axes.histogram2d(count2d(xs, ys, x, y, kCells, kCells), kCells);

@@ -84,9 +84,12 @@ std::vector<NamedCurve> named_curves(CurveKind kind, const Metrics& m, const Cla
                                      size_t count) {
   std::vector<size_t> order(count);
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return value_of(m.classes[a], kind) > value_of(m.classes[b], kind);
-  });
+  // A value that is not a number counts as the lowest.
+  const auto rank = [&](size_t i) {
+    const double v = value_of(m.classes[i], kind);
+    return std::pair(std::isfinite(v) ? -v : 1, i);
+  };
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rank(a) < rank(b); });
   const bool crowded = count > kNamedClasses;
   if (crowded) order.erase(order.begin() + kExtremes, order.end() - std::ptrdiff_t(kExtremes));
   const size_t solid = crowded ? kExtremes : 2 * kExtremes;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 
 #include "train/plots/chart.h"
 #include "train/plots/pictures.h"
@@ -65,10 +66,11 @@ std::vector<ImageScore> worst_images(std::span<const ImageResult> images, int co
     const ImageScore s = score_image(images[i], int(i));
     if (s.false_positives + s.missed > 0) scores.push_back(s);
   }
-  std::stable_sort(scores.begin(), scores.end(), [](const ImageScore& a, const ImageScore& b) {
-    const int errors_a = a.false_positives + a.missed, errors_b = b.false_positives + b.missed;
-    return a.f1 != b.f1 ? a.f1 < b.f1 : errors_a > errors_b;
-  });
+  const auto rank = [](const ImageScore& s) {
+    return std::tuple(s.f1, -(s.false_positives + s.missed), s.index);
+  };
+  std::sort(scores.begin(), scores.end(),
+            [&](const ImageScore& a, const ImageScore& b) { return rank(a) < rank(b); });
   if (scores.size() > size_t(std::max(0, count))) scores.resize(size_t(std::max(0, count)));
   return scores;
 }

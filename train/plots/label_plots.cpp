@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "train/plots/chart.h"
 #include "train/plots/pictures.h"
@@ -83,8 +84,9 @@ void draw_overlay(Canvas& canvas, const Box& outer, std::span<const BoxSample> b
   for (size_t i = 0; i < boxes.size(); i += step)
     if (usable(boxes[i])) shown.push_back(boxes[i]);
   if (shown.empty()) return axes.say_empty();
-  std::stable_sort(shown.begin(), shown.end(),
-                   [](const BoxSample& a, const BoxSample& b) { return a.w * a.h > b.w * b.h; });
+  const auto rank = [](const BoxSample& b) { return std::tuple(-b.w * b.h, b.w, b.cls); };
+  std::sort(shown.begin(), shown.end(),
+            [&](const BoxSample& a, const BoxSample& b) { return rank(a) < rank(b); });
   const double alpha = std::clamp(8 / std::sqrt(double(shown.size())), 0.25, 0.8);
   canvas.clip(axes.frame());
   for (const BoxSample& b : shown) {

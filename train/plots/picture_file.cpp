@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 
 #include "core/file.h"
@@ -11,7 +12,9 @@ PictureFile encode_picture(const std::string& name, const data::Image& image) {
 }
 
 void write_picture(const std::string& folder, const PictureFile& picture) {
-  write_file_atomically((std::filesystem::path(folder) / picture.name).string(), picture.bytes);
+  std::string name = picture.name;  // may end in a head name out of a file
+  std::replace(name.begin(), name.end(), '/', '_');
+  write_file_atomically((std::filesystem::path(folder) / name).string(), picture.bytes);
 }
 
 }  // namespace mtyolo::train

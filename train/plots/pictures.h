@@ -22,7 +22,7 @@ struct PictureFile {
   std::string bytes;  // PNG or JPEG, by the name's ending
 };
 PictureFile encode_picture(const std::string& name, const data::Image& image);
-// Writes FOLDER/name atomically. Throws Error{"file_write"}.
+// Writes FOLDER/name atomically, '/' in the name as '_'. Throws Error{"file_write"}.
 void write_picture(const std::string& folder, const PictureFile& picture);
 
 // results.csv in memory: columns as in conventions.md section 6; NaN = no value.

@@ -1,0 +1,92 @@
+// Gradients of max pooling and upsampling on blocked maps.
+#include "ops/blocked/kernels.h"
+#include "ops/blocked/simd.h"
+
+namespace mtyolo::ops::blocked::MTYOLO_ISA {
+namespace {
+
+// Window and step are equal and lie inside: every pixel belongs to one window at most.
+void disjoint_windows(const PoolGradTask& task, int block) {
+  const MapView &x = task.x, &gy = task.gy, &gx = task.gx;
+  const int k = task.k;
+  for (int i = 0; i < gy.h; ++i)
+    for (int j = 0; j < gy.w; ++j) {
+      Vec best = load(pixel_at(x, block, i * k, j * k));
+      IntVec where{};
+      for (int p = 1; p < k * k; ++p) {
+        const Vec v = load(pixel_at(x, block, i * k + p / k, j * k + p % k));
+        const IntVec wins = (v > best) | (v != v);
+        best = wins ? v : best;
+        where = wins ? IntVec{} + p : where;
+      }
+      const Vec g = load(pixel_at(gy, block, i, j));
+      for (int p = 0; p < k * k; ++p) {
+        float* at = pixel_at(gx, block, i * k + p / k, j * k + p % k);
+        store(at, load(at) + (where == IntVec{} + p ? g : Vec{}));
+      }
+    }
+}
+
+// First maximum of every row of a window, [x.h][y.w].
+void row_maxima(const PoolGradTask& task, int block) {
+  const MapView &x = task.x, &gy = task.gy;
+  for (int row = 0; row < x.h; ++row)
+    for (int j = 0; j < gy.w; ++j) {
+      const int first = larger(j * task.stride - task.pad, 0);
+      const int last = smaller(j * task.stride - task.pad + task.k, x.w);
+      Vec best = load(pixel_at(x, block, row, first));
+      IntVec where = IntVec{} + first;
+      for (int v = first + 1; v < last; ++v) {
+        const Vec value = load(pixel_at(x, block, row, v));
+        const IntVec wins = (value > best) | (value != value);
+        best = wins ? value : best;
+        where = wins ? IntVec{} + v : where;
+      }
+      const int64_t at = (int64_t(row) * gy.w + j) * kBlock;
+      store(task.best + at, best);
+      *reinterpret_cast<IntVec*>(task.column + at) = where;
+    }
+}
+
+}  // namespace
+
+void max_pool_grad(const PoolGradTask& task, int32_t block) {
+  const MapView &x = task.x, &gy = task.gy;
+  if (task.k == task.stride && task.pad == 0) return disjoint_windows(task, block);
+  row_maxima(task, block);
+  const int64_t row_lanes = int64_t(gy.w) * kBlock;
+  for (int i = 0; i < gy.h; ++i) {
+    const int first = larger(i * task.stride - task.pad, 0);
+    const int last = smaller(i * task.stride - task.pad + task.k, x.h);
+    for (int j = 0; j < gy.w; ++j) {
+      Vec best = load(task.best + first * row_lanes + j * kBlock);
+      IntVec row = IntVec{} + first;
+      for (int u = first + 1; u < last; ++u) {
+        const Vec value = load(task.best + u * row_lanes + j * kBlock);
+        const IntVec wins = (value > best) | (value != value);
+        best = wins ? value : best;
+        row = wins ? IntVec{} + u : row;
+      }
+      const float* g = pixel_at(gy, block, i, j);
+      for (int lane = 0; lane < kBlock; ++lane) {
+        const int column = task.column[row[lane] * row_lanes + j * kBlock + lane];
+        pixel_at(task.gx, block, row[lane], column)[lane] += g[lane];
+      }
+    }
+  }
+}
+
+void upsample_grad(const MapView& gy, const MapView& gx, int32_t scale, bool add, int32_t block_begin,
+                   int32_t block_end) {
+  for (int block = block_begin; block < block_end; ++block)
+    for (int i = 0; i < gx.h; ++i)
+      for (int j = 0; j < gx.w; ++j) {
+        float* to = pixel_at(gx, block, i, j);
+        Vec sum = add ? load(to) : Vec{};
+        for (int u = 0; u < scale; ++u)
+          for (int v = 0; v < scale; ++v) sum += load(pixel_at(gy, block, i * scale + u, j * scale + v));
+        store(to, sum);
+      }
+}
+
+}  // namespace mtyolo::ops::blocked::MTYOLO_ISA

@@ -1,0 +1,186 @@
+// Convolution and its gradients on blocked tensors against plain loops in double precision. CMake runs these
+// once per instruction set (MTYOLO_ISA).
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "tests/ops/blocked/training_testing.h"
+
+using namespace mtyolo;
+using namespace mtyolo::ops;
+using namespace mtyolo::test;
+
+namespace {
+
+struct Case {
+  int64_t n, c, o, h, w;
+  Conv2d p;
+};
+
+struct Want {
+  Grid y, gx, gw, gb;
+};
+
+// All sums of the definition in one loop; y holds the convolution of x, the rest the gradients for gy.
+Want definition(const Grid& x, const Grid& w, const Grid& gy, const Conv2d& p) {
+  Want r{Grid(gy.shape), Grid(x.shape), Grid(w.shape), Grid({gy.shape[1]})};
+  const int64_t group_out = w.shape[0] / p.groups;
+  for (int64_t n = 0; n < gy.shape[0]; ++n)
+    for (int64_t o = 0; o < gy.shape[1]; ++o)
+      for (int64_t i = 0; i < gy.shape[2]; ++i)
+        for (int64_t j = 0; j < gy.shape[3]; ++j) {
+          const double g = gy.at(n, o, i, j);
+          r.gb.v[size_t(o)] += g;
+          for (int64_t c = 0; c < w.shape[1]; ++c)
+            for (int64_t u = 0; u < p.kernel_h; ++u)
+              for (int64_t v = 0; v < p.kernel_w; ++v) {
+                const int64_t row = i * p.stride_h - p.pad_h + u * p.dilation_h;
+                const int64_t column = j * p.stride_w - p.pad_w + v * p.dilation_w;
+                if (row < 0 || row >= x.shape[2] || column < 0 || column >= x.shape[3]) continue;
+                const int64_t in = o / group_out * w.shape[1] + c;
+                r.y.at(n, o, i, j) += x.at(n, in, row, column) * w.at(o, c, u, v);
+                r.gx.at(n, in, row, column) += g * w.at(o, c, u, v);
+                r.gw.at(o, c, u, v) += g * x.at(n, in, row, column);
+              }
+        }
+  return r;
+}
+
+const Case kCases[] = {
+    {2, 16, 32, 6, 7, Conv2d::square(1, 1, 0)},     {1, 20, 40, 9, 11, Conv2d::square(1, 1, 0)},
+    {2, 32, 32, 7, 6, Conv2d::square(3, 1, 1)},     {1, 40, 33, 9, 5, Conv2d::square(3, 1, 1)},
+    {1, 16, 24, 8, 7, Conv2d::square(3, 1, 1)},     {2, 18, 48, 8, 10, Conv2d::square(3, 2, 1)},
+    {1, 32, 16, 9, 7, Conv2d::square(3, 2, 1)},     {1, 17, 20, 7, 8, Conv2d::square(1, 2, 0)},
+    {1, 12, 32, 12, 10, Conv2d::square(6, 2, 2)},   {1, 3, 16, 10, 13, Conv2d::square(3, 2, 1)},
+    {2, 3, 32, 8, 9, Conv2d::square(3, 1, 1)},      {1, 32, 48, 6, 6, Conv2d::square(3, 1, 1, 4)},
+    {1, 24, 48, 7, 5, Conv2d::square(3, 2, 1, 3)},  {1, 20, 24, 9, 9, {3, 3, 1, 1, 2, 2, 2, 2, 1}},
+    {1, 9, 18, 8, 11, {1, 3, 1, 1, 0, 1, 1, 1, 1}}, {1, 16, 16, 11, 9, {5, 5, 3, 4, 2, 2, 1, 1, 1}},
+    {1, 34, 70, 1, 1, Conv2d::square(3, 1, 1)},     {1, 16, 16, 7, 7, Conv2d::square(3, 1, 0)},
+};
+
+// Rounding errors of f32 sums of `terms` products of mean size 1/4; Winograd's transforms take some more.
+double tolerance(int64_t terms) { return 1e-6 + 4 * std::sqrt(double(terms)) * 0x1p-24 * double(terms) / 4; }
+
+}  // namespace
+
+TEST_CASE("blocked training: conv2d and both gradients equal the definition", "[blocked]") {
+  Setup s;
+  const Case c = GENERATE(from_range(std::begin(kCases), std::end(kCases)));
+  const Shape w_shape{c.o, c.c / c.p.groups, c.p.kernel_h, c.p.kernel_w};
+  const Tensor x = random_tensor({c.n, c.c, c.h, c.w}, 1), w = random_tensor(w_shape, 2);
+  const Shape y_shape = conv2d_shape(x.shape(), w_shape, c.p);
+  const Tensor gy = random_tensor(y_shape, 3), b = random_tensor({c.o}, 4);
+  const Want want = definition(Grid(x), Grid(w), Grid(gy), c.p);
+  INFO("kernels " << blocked::kernels().isa << ", x " << to_string(x) << ", weight " << to_string(w));
+  const int halo = std::max(c.p.pad_h, c.p.pad_w);
+  const Tensor bx = blocked_with_noise(s.ctx, x, halo), bgy = blocked_with_noise(s.ctx, gy, 1);
+
+  Tensor y = dirty(y_shape, 1);
+  conv2d_forward(s.ctx, s.impls, bx, w, {}, c.p, y);
+  CHECK(difference(s.ctx, y, want.y) < tolerance(w.numel() / c.o));
+  CHECK(halo_is_zero(y));
+
+  Tensor gx = dirty(x.shape(), 2);
+  s.run<Conv2dBackwardInput>({bgy, w, c.p, gx}, bgy, w, c.p, GradMode::kOverwrite, gx);
+  CHECK(difference(s.ctx, gx, want.gx) < tolerance(w.numel() / c.c * c.p.groups));
+  CHECK(halo_is_zero(gx));
+  const Tensor once = blocked::to_plain(s.ctx, gx);
+  s.run<Conv2dBackwardInput>({bgy, w, c.p, gx}, bgy, w, c.p, GradMode::kAccumulate, gx);
+  CHECK(difference(s.ctx, gx, Grid(once) + Grid(once)) < 1e-5);
+  CHECK(halo_is_zero(gx));
+
+  Tensor gw = Tensor::full(w_shape, NAN), gb = Tensor::full({c.o}, NAN);
+  s.run<Conv2dBackwardWeight>({bx, bgy, c.p, gw}, bx, bgy, c.p, GradMode::kOverwrite, gw, gb);
+  CHECK(difference(gw, want.gw) < tolerance(c.n * y_shape[2] * y_shape[3]));
+  CHECK(difference(gb, want.gb) < 1e-5);
+  const Grid first(gw);
+  Tensor no_bias;
+  s.run<Conv2dBackwardWeight>({bx, bgy, c.p, gw}, bx, bgy, c.p, GradMode::kAccumulate, gw, no_bias);
+  CHECK(difference(gw, first + first) < 1e-5);
+}
+
+TEST_CASE("blocked training: conv2d and its weight's gradient take a plain image", "[blocked]") {
+  Setup s;
+  const Conv2d p = Conv2d::square(3, 2, 1);
+  const Tensor x = random_tensor({2, 3, 13, 18}, 1), w = random_tensor({24, 3, 3, 3}, 2);
+  const Shape y_shape = conv2d_shape(x.shape(), w.shape(), p);
+  const Tensor gy = random_tensor(y_shape, 3);
+  const Want want = definition(Grid(x), Grid(w), Grid(gy), p);
+  Tensor y = dirty(y_shape, 2);
+  conv2d_forward(s.ctx, s.impls, x, w, {}, p, y);
+  CHECK(difference(s.ctx, y, want.y) < 1e-5);
+  const Tensor bgy = blocked_with_noise(s.ctx, gy, 0);
+  Tensor gw = Tensor::full(w.shape(), NAN), gb;
+  s.run<Conv2dBackwardWeight>({x, bgy, p, gw}, x, bgy, p, GradMode::kOverwrite, gw, gb);
+  CHECK(difference(gw, want.gw) < 1e-4);
+}
+
+TEST_CASE("blocked training: a gradient without the halo that its convolution reads is copied", "[blocked]") {
+  Setup s;
+  const Conv2d p = GENERATE(Conv2d::square(3, 1, 1), Conv2d::square(3, 2, 1), Conv2d::square(5, 1, 2));
+  const Tensor x = random_tensor({1, 32, 6, 8}, 1), w = random_tensor({32, 32, p.kernel_h, p.kernel_w}, 2);
+  const Tensor gy = random_tensor(conv2d_shape(x.shape(), w.shape(), p), 3);
+  const Want want = definition(Grid(x), Grid(w), Grid(gy), p);
+  Tensor gx = dirty(x.shape(), 0);
+  blocked::conv2d_dgrad(s.ctx, blocked_with_noise(s.ctx, gy, 0), w, p, GradMode::kOverwrite, gx);
+  CHECK(difference(s.ctx, gx, want.gx) < 1e-4);
+}
+
+TEST_CASE("blocked training: conv2d's results do not depend on the number of threads", "[blocked]") {
+  const Conv2d p = GENERATE(Conv2d::square(3, 1, 1), Conv2d::square(3, 2, 1), Conv2d::square(1, 1, 0));
+  const Tensor x = random_tensor({3, 48, 22, 20}, 1), w = random_tensor({80, 48, p.kernel_h, p.kernel_w}, 2);
+  const Tensor gy = random_tensor(conv2d_shape(x.shape(), w.shape(), p), 3);
+  std::vector<std::vector<Tensor>> results;
+  for (int threads : {1, 2, 5}) {
+    Context ctx(threads);
+    const Tensor bx = blocked::to_blocked(ctx, x, 1), bgy = blocked::to_blocked(ctx, gy, 1);
+    Tensor y = dirty(gy.shape(), 1), gx = dirty(x.shape(), 1), gw = Tensor::empty(w.shape()),
+           gb = Tensor::empty({80});
+    blocked::conv2d_forward(ctx, bx, w, {}, p, y);
+    blocked::conv2d_dgrad(ctx, bgy, w, p, GradMode::kOverwrite, gx);
+    blocked::conv2d_wgrad(ctx, bx, bgy, p, GradMode::kOverwrite, gw, gb);
+    results.push_back({blocked::to_plain(ctx, y), blocked::to_plain(ctx, gx), gw, gb});
+  }
+  for (size_t k = 0; k < results[0].size(); ++k) {
+    CHECK(bit_equal(results[0][k], results[1][k]));
+    CHECK(bit_equal(results[0][k], results[2][k]));
+  }
+}
+
+TEST_CASE("blocked training: conv2d reads and writes channel ranges of wider maps", "[blocked]") {
+  Setup s;
+  const Conv2d p = GENERATE(Conv2d::square(3, 1, 1), Conv2d::square(3, 2, 1));
+  const Tensor wide_x = random_tensor({2, 96, 8, 7}, 1), w = random_tensor({32, 48, 3, 3}, 2);
+  const Tensor x = wide_x.slice(1, 32, 80).contiguous();
+  const Shape y_shape = conv2d_shape(x.shape(), w.shape(), p);
+  const Tensor gy = random_tensor(y_shape, 3);
+  const Want want = definition(Grid(x), Grid(w), Grid(gy), p);
+  const Tensor bx = blocked_with_noise(s.ctx, wide_x, 1).slice(1, 32, 80);
+  Tensor wide_y = dirty({2, 64, y_shape[2], y_shape[3]}, 1), y = wide_y.slice(1, 16, 48);
+  conv2d_forward(s.ctx, s.impls, bx, w, {}, p, y);
+  CHECK(difference(s.ctx, y, want.y) < 1e-4);
+  CHECK(std::isnan(blocked::to_plain(s.ctx, wide_y).at({1, 15, 0, 0})));
+  CHECK(std::isnan(blocked::to_plain(s.ctx, wide_y).at({0, 48, 0, 0})));
+  blocked::copy(s.ctx, blocked_with_noise(s.ctx, gy, 0), y);
+  Tensor gw = Tensor::empty(w.shape()), gb, wide_gx = dirty(wide_x.shape(), 1), gx = wide_gx.slice(1, 32, 80);
+  blocked::conv2d_wgrad(s.ctx, bx, y, p, GradMode::kOverwrite, gw, gb);
+  CHECK(difference(gw, want.gw) < 1e-4);
+  blocked::conv2d_dgrad(s.ctx, y, w, p, GradMode::kOverwrite, gx);
+  CHECK(difference(s.ctx, gx, want.gx) < 1e-4);
+  CHECK(std::isnan(blocked::to_plain(s.ctx, wide_gx).at({1, 80, 0, 0})));
+}
+
+TEST_CASE("blocked training: conv2d says what it does not take, and plain ops refuse blocked maps",
+          "[blocked]") {
+  Setup s;
+  const Tensor x = blocked::to_blocked(s.ctx, random_tensor({1, 16, 4, 4}, 1), 0),
+               w = random_tensor({16, 16, 3, 3}, 2);
+  Tensor y = dirty(x.shape(), 0), plain = Tensor::empty(x.shape());
+  CHECK_THROWS_WITH(conv2d_forward(s.ctx, s.impls, x, w, {}, Conv2d::square(3, 1, 1), y),
+                    Catch::Contains("cpu.blocked: the halo does not cover the padding") &&
+                        Catch::Contains("cpu.igemm: takes no blocked map") &&
+                        Catch::Contains("cpu.reference: takes no blocked map"));
+  CHECK_THROWS_WITH(conv2d_forward(s.ctx, s.impls, x, random_tensor({16, 16, 1, 1}, 1), {}, {}, plain),
+                    Catch::Contains("where a blocked map is needed"));
+  const Conv2d dilated{3, 3, 2, 2, 2, 2, 2, 2, 1};
+  CHECK(std::string(blocked::conv2d_dgrad_refuses({x, w, dilated, x})).find("dilation") != std::string::npos);
+}
