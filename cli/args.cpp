@@ -160,6 +160,9 @@ class Reader {
     } else if (kind == FlagKind::kList) {
       for (const std::string& word : take_values(typed, given, false))
         for (std::string& item : split_list(word)) s.values.push_back(std::move(item));
+    } else if (kind == FlagKind::kOptional) {
+      const bool none = next_ == words_.size() || is_flag(words_[next_]) || is_assignment(words_[next_]);
+      s.values.push_back(given ? *given : none ? "" : words_[next_++]);
     } else {
       s.values.push_back(given ? *given : take_value(typed));
       if (kind == FlagKind::kImageSize && !given) drop_second_size(s.values[0]);

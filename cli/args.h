@@ -12,6 +12,7 @@ namespace mtyolo::cli {
 enum class FlagKind {
   kSwitch,     // --rect, --no-rect, rect=true
   kValue,      // one value
+  kOptional,   // one value or none, which is the empty text
   kList,       // values up to the next flag; commas separate too
   kImageSize,  // one whole number, or the same number twice
 };

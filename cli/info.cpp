@@ -4,6 +4,7 @@
 #include "cli/model_facts.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "core/fault.h"
 #include "core/yaml.h"
 #include "core/zip.h"
 #include "data/image.h"
@@ -57,7 +58,8 @@ Json machine_document(const MachineInfo& m) {
   Json d = json_document("info");
   d["version"] = kVersion;
   d["build"] = {{"compiler", kCompiler},          {"type", kBuildType},  {"cuda", nullptr},
-                {"architectures", Json::array()}, {"jpeg", kJpegReader}, {"png", kPngReader}};
+                {"architectures", Json::array()}, {"jpeg", kJpegReader}, {"png", kPngReader},
+                {"faults", fault::compiled()}};
   Json caches = Json::array();
   for (const CacheInfo& c : m.caches)
     caches.push_back({{"level", c.level}, {"type", c.type}, {"size_bytes", c.size_bytes}});
@@ -81,6 +83,7 @@ std::string machine_text(const MachineInfo& m) {
   row("version", kVersion);
   row("build", fmt::format("{}, {}", kCompiler, kBuildType));
   row("images", fmt::format("JPEG by {}, PNG by {}", kJpegReader, kPngReader));
+  if (fault::compiled()) row("faults", "compiled in (MTYOLO_FAULT): for tests only");
   row("cpu", m.cpu_model);
   row("features", or_none(fmt::format("{}", fmt::join(m.cpu_features, " "))));
   row("cores", fmt::format("{} usable of {} online", m.cores_usable, m.cores_online));

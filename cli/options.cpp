@@ -84,6 +84,11 @@ void Options::text(const std::string& name, std::string& value, const std::strin
       {name, FlagKind::kValue}, [&value](const std::string& s) { value = s; }, value, help);
 }
 
+void Options::optional_text(const std::string& name, std::string& value, const std::string& help) {
+  add(
+      {name, FlagKind::kOptional}, [&value](const std::string& s) { value = s; }, value, help);
+}
+
 void Options::integer(const std::string& name, int& value, int low, int high, const std::string& help) {
   add(
       {name, FlagKind::kValue},

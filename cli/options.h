@@ -39,6 +39,8 @@ class Options {
   // Flags. Names have no leading dashes. A number outside low..high is refused with both.
   void toggle(const std::string& name, bool& value, const std::string& help);  // on by default: --no-NAME
   void text(const std::string& name, std::string& value, const std::string& help);
+  // A flag that may stand alone; given() tells that from not being there.
+  void optional_text(const std::string& name, std::string& value, const std::string& help);
   void integer(const std::string& name, int& value, int low, int high, const std::string& help);
   void integer(const std::string& name, int64_t& value, int64_t low, int64_t high, const std::string& help);
   void real(const std::string& name, double& value, double low, double high, const std::string& help);

@@ -16,11 +16,13 @@ std::unique_ptr<Verb> make_infer();
 std::unique_ptr<Verb> make_info();
 std::unique_ptr<Verb> make_reparam();
 std::unique_ptr<Verb> make_split();
+std::unique_ptr<Verb> make_train();
 std::unique_ptr<Verb> make_val();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
       {"infer", "detections of images", make_infer},
+      {"train", "a network on a data set", make_train},
       {"val", "how well a model does on a labelled set", make_val},
       {"import", "foreign weights as our own file; one head into several", make_import},
       {"reparam", "the deploy form of a network", make_reparam},

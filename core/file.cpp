@@ -1,8 +1,11 @@
 #include "core/file.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +14,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/fault.h"
+#include "core/text.h"
 
 namespace mtyolo {
 namespace {
@@ -30,7 +35,8 @@ struct Descriptor {
 
 // Opens a regular file for reading and returns its size.
 size_t open_regular(const std::string& path, Descriptor& d) {
-  d.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  errno = fault::at("open").error;
+  if (errno == 0) d.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (d.fd < 0)
     fail_file(path, errno == ENOENT ? "no such file" : std::string("cannot open: ") + std::strerror(errno),
               errno == ENOENT ? "file_not_found" : "file_open");
@@ -123,6 +129,8 @@ void AtomicFile::fail_write(const char* what) {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
+  const fault::Effect effect = fault::at("write");
+  if (effect.half) bytes = bytes.first(bytes.size() / 2);
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
@@ -130,13 +138,18 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     if (n < 0) fail_write("cannot write");
     done += size_t(n);
   }
+  errno = effect.half ? ENOSPC : effect.error;
+  if (errno != 0) fail_write("cannot write");
   position_ += bytes.size();
 }
 
-void AtomicFile::commit() {
-  if (::fsync(descriptor_) != 0) fail_write("cannot flush to disk");
+void AtomicFile::commit(const std::function<void()>& before_rename) {
+  errno = fault::at("fsync").error;
+  if (errno != 0 || ::fsync(descriptor_) != 0) fail_write("cannot flush to disk");
+  if (before_rename) before_rename();
   const int fd = std::exchange(descriptor_, -1);
-  if (::close(fd) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  const int fault_error = fault::at("rename").error;
+  if (::close(fd) != 0 || (errno = fault_error) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
     const int reason = errno;
     ::unlink(temporary_.c_str());
     errno = reason;
@@ -182,6 +195,65 @@ void make_folders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) fail_file(path, "cannot create the folder: " + error.message(), "file_write");
+}
+
+void check_free_space(const std::string& path, uint64_t bytes) {
+  const std::filesystem::path p(path);
+  const std::string folder = p.has_parent_path() ? p.parent_path().string() : ".";
+  struct statvfs info {};
+  if (::statvfs(folder.c_str(), &info) != 0) return;  // the write itself will tell
+  const double available = double(info.f_bavail) * double(info.f_frsize), needed = 1.1 * double(bytes);
+  if (available < needed)
+    fail_file(path,
+              fmt::format("needs {:.0f} MiB, the disk has {:.0f} MiB left", needed / (1 << 20),
+                          available / (1 << 20)),
+              "disk_full", "make room; the old file, if any, is unchanged");
+}
+
+void link_file(const std::string& path, const std::string& second_name) {
+  const std::filesystem::path p(second_name);
+  const std::string temporary =
+      (p.parent_path() / ("." + p.filename().string() + ".tmp." + std::to_string(::getpid()))).string();
+  ::unlink(temporary.c_str());
+  bool there = ::link(path.c_str(), temporary.c_str()) == 0;
+  std::error_code copy_error;
+  if (!there && (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK))  // no hard links here
+    there = std::filesystem::copy_file(path, temporary, copy_error);
+  if (!there || ::rename(temporary.c_str(), second_name.c_str()) != 0) {
+    const int reason = errno;
+    ::unlink(temporary.c_str());
+    fail_file(second_name, fmt::format("cannot link to {}: {}", path, std::strerror(reason)), "file_write");
+  }
+  ::unlink(temporary.c_str());  // rename leaves both names when they were the same file already
+}
+
+int remove_stale_temporaries(const std::string& folder) {
+  int removed = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    constexpr std::string_view kMark = ".tmp.";
+    const size_t mark = name.rfind(kMark);
+    if (!name.starts_with('.') || mark == std::string::npos) continue;
+    const std::string_view rest = std::string_view(name).substr(mark + kMark.size());
+    const auto process = parse_int(rest.substr(0, rest.find('.')));
+    if (!process || *process < 1 || *process == ::getpid()) continue;
+    const bool alive = ::kill(pid_t(*process), 0) == 0 || errno == EPERM;
+    if (!alive && ::unlink(entry.path().c_str()) == 0) ++removed;
+  }
+  return removed;
+}
+
+FileLock::FileLock(const std::string& path) {
+  Descriptor d{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)};
+  if (d.fd < 0) fail_file(path, std::string("cannot lock: ") + std::strerror(errno), "file_write");
+  if (::flock(d.fd, LOCK_EX | LOCK_NB) != 0)
+    fail_file(path, "another process holds the lock", "locked", "wait until it ends, or stop it");
+  descriptor_ = std::exchange(d.fd, -1);
+}
+
+FileLock::~FileLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 }  // namespace mtyolo

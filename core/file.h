@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -51,7 +52,8 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
   uint64_t position() const { return position_; }
-  void commit();
+  // Makes it durable and gives it its name; `before_rename` runs in between.
+  void commit(const std::function<void()>& before_rename = {});
 
  private:
   [[noreturn]] void fail_write(const char* what);
@@ -77,5 +79,26 @@ class AppendFile {
 };
 
 void make_folders(const std::string& path);  // like mkdir -p; throws Error
+
+// Throws Error{"disk_full"} when the folder of `path` has less than 1.1 x `bytes` free.
+void check_free_space(const std::string& path, uint64_t bytes);
+// Gives the file a second name without copying; a file that had this name is replaced at once.
+void link_file(const std::string& path, const std::string& second_name);
+// Removes what atomic writes of dead processes left in a folder; returns how many files that were.
+int remove_stale_temporaries(const std::string& folder);
+
+// An exclusive lock (flock) on a file that is made when it is missing; held as long as the object lives, and
+// gone with the process however it ends.
+class FileLock {
+ public:
+  // Throws Error{"locked"} when another process holds it.
+  explicit FileLock(const std::string& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
 
 }  // namespace mtyolo

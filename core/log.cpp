@@ -76,20 +76,29 @@ const char* prefix(Level level) {
 }  // namespace
 
 void configure(Level level, const std::string& file) {
-  auto logger = console_logger(level);
-  if (!file.empty()) {
-    try {
-      auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
-      sink->set_pattern("%Y-%m-%d %H:%M:%S %v");
-      logger->sinks().push_back(sink);
-    } catch (const spdlog::spdlog_ex&) {
-      throw Error(
-          {ExitCode::kRuntime, "log_file", "cannot write the log", file, {}, "give a writable --log-file"});
-    }
+  {
+    const std::lock_guard lock(state().mutex);
+    state().logger = console_logger(level);
+    state().level = level;
   }
-  const std::lock_guard lock(state().mutex);
-  state().logger = logger;
-  state().level = level;
+  if (!file.empty()) also_to(file);
+}
+
+void also_to(const std::string& file) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
+    sink->set_pattern("%Y-%m-%d %H:%M:%S %v");
+    const std::lock_guard lock(state().mutex);
+    if (!state().logger) state().logger = console_logger(state().level);
+    state().logger->sinks().push_back(sink);
+  } catch (const spdlog::spdlog_ex&) {
+    throw Error({ExitCode::kRuntime,
+                 "log_file",
+                 "cannot write the log",
+                 file,
+                 {},
+                 "give a path that can be written"});
+  }
 }
 
 Level level() { return state().level; }

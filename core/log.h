@@ -14,6 +14,8 @@ enum class Level { kDebug, kInfo, kWarning, kError, kOff };
 // Below `level` nothing is written. `file` (may be empty) receives every message as well, from kDebug on.
 void configure(Level level, const std::string& file = {});
 Level level();
+// Adds a file that receives every message as well, with the time, until the next configure().
+void also_to(const std::string& file);
 
 void write(Level level, std::string_view text);
 

@@ -25,4 +25,7 @@ Document parse_yaml(std::string_view text, const std::string& name);
 // The same for a file. Throws Error{"file_*"} when it cannot be read.
 Document read_yaml(const std::string& path);
 
+// Text that parse_yaml reads back with equal kinds, texts and quoting where it matters.
+std::string to_yaml(const Document& document);
+
 }  // namespace mtyolo

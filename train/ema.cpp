@@ -10,7 +10,7 @@ constexpr int64_t kChunk = 1 << 16;
 
 void average(float* __restrict v, const float* __restrict model, int64_t n, float d) {
   const float rest = 1 - d;
-  for (int64_t i = 0; i < n; ++i) v[i] = d * v[i] + rest * model[i];
+  for (int64_t i = 0; i < n; ++i) v[i] += rest * (model[i] - v[i]);  // frozen weights stay bit for bit
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // reliability.md sections 3 and 4).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -71,7 +72,9 @@ Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_
 
 // Our .pt (conventions.md section 5): a torch zip of plain dicts, lists, strings, numbers and tensors, which
 // opens with torch.load(weights_only=True); written atomically.
-void write_pt(const std::string& path, const Checkpoint& checkpoint);
+// `before_rename` runs when all bytes are on the disk and the file is about to get its name.
+void write_pt(const std::string& path, const Checkpoint& checkpoint,
+              const std::function<void()>& before_rename = {});
 // The inference weights, with cfg, names and heads as JSON text in the metadata.
 void write_safetensors(const std::string& path, const Checkpoint& checkpoint);
 

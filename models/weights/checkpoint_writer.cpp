@@ -1,9 +1,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
-#include "core/sha256.h"
 #include "core/zip.h"
 #include "models/weights/checkpoint.h"
+#include "models/weights/manifest.h"
 #include "models/weights/metadata.h"
 #include "models/weights/pickle_writer.h"
 #include "models/weights/safetensors.h"
@@ -11,7 +11,6 @@
 namespace mtyolo::models {
 namespace {
 
-constexpr const char* kFormat = "mtyolo/1";
 constexpr std::string_view kOptimizerPrefix = "optimizer.";
 
 std::span<const std::byte> bytes_of(const Tensor& t) {
@@ -83,26 +82,6 @@ std::string pickle_of(const Checkpoint& c, PickleWriter& out) {
   return out.finish();
 }
 
-struct Part {
-  std::string name;
-  std::span<const std::byte> bytes;
-};
-
-// Size and hash of every entry, and a hash over these hashes (reliability.md 9.2).
-std::string manifest_of(const std::vector<Part>& parts) {
-  nlohmann::ordered_json entries = nlohmann::ordered_json::object();
-  std::string hashes;
-  for (const Part& part : parts) {
-    const std::string hash = sha256_hex(part.bytes);
-    entries[part.name] = {{"size", part.bytes.size()}, {"sha256", hash}};
-    hashes += hash;
-  }
-  const std::string whole = sha256_hex(std::as_bytes(std::span(hashes)));
-  const nlohmann::ordered_json manifest = {
-      {"format", kFormat}, {"version", MTYOLO_VERSION}, {"entries", std::move(entries)}, {"sha256", whole}};
-  return manifest.dump(1);
-}
-
 const char* safetensors_code(DType type) {
   switch (type) {
     case DType::kF32:
@@ -131,21 +110,26 @@ const char* safetensors_code(DType type) {
 
 }  // namespace
 
-void write_pt(const std::string& path, const Checkpoint& checkpoint) {
+void write_pt(const std::string& path, const Checkpoint& checkpoint,
+              const std::function<void()>& before_rename) {
   PickleWriter writer;
   const std::string pickle = pickle_of(checkpoint, writer), version = "3\n", order = "little";
   const auto text = [](const std::string& t) { return std::as_bytes(std::span(t)); };
-  std::vector<Part> parts{{"data.pkl", text(pickle)}, {"version", text(version)}, {"byteorder", text(order)}};
+  std::vector<ManifestPart> parts{
+      {"data.pkl", text(pickle)}, {"version", text(version)}, {"byteorder", text(order)}};
   for (size_t i = 0; i < writer.storages().size(); ++i)
     parts.push_back({"data/" + std::to_string(i), bytes_of(writer.storages()[i])});
   const std::string manifest = manifest_of(parts);
-  parts.push_back({"manifest.json", text(manifest)});
+  parts.push_back({kManifestName, text(manifest)});
 
+  uint64_t size = 0;
+  for (const ManifestPart& part : parts) size += part.bytes.size();
+  check_free_space(path, size);
   AtomicFile file(path);
   ZipWriter zip(file);
-  for (const Part& part : parts) zip.add("archive/" + part.name, part.bytes);
+  for (const ManifestPart& part : parts) zip.add("archive/" + part.name, part.bytes);
   zip.finish();
-  file.commit();
+  file.commit(before_rename);
 }
 
 void write_safetensors(const std::string& path, const Checkpoint& checkpoint) {

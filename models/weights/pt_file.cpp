@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "core/zip.h"
 #include "models/weights/limits.h"
+#include "models/weights/manifest.h"
 #include "models/weights/pickle_machine.h"
 #include "models/weights/tensor_view.h"
 
@@ -49,6 +50,21 @@ void refuse_torch_script(const ZipReader& zip, std::string_view root) {
                    "give the .pt file from training, before it was traced or scripted"});
 }
 
+// Every entry below the root with its bytes, held against manifest.json if the archive has one.
+void check_entries(const ZipReader& zip, std::string_view root, const std::vector<ZipContent>& contents) {
+  const std::string manifest_name = std::string(root) + kManifestName;
+  if (zip.find(manifest_name) == nullptr) return;
+  std::string_view manifest;
+  std::vector<ManifestPart> parts;
+  for (size_t i = 0; i < contents.size(); ++i) {
+    const std::string_view name = zip.entries()[i].name;
+    const auto bytes = contents[i].bytes;
+    if (name == manifest_name) manifest = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    else parts.push_back({std::string(name.starts_with(root) ? name.substr(root.size()) : name), bytes});
+  }
+  check_manifest(manifest, parts);
+}
+
 // Reverses the bytes of every element.
 std::shared_ptr<Storage> swapped(std::span<const std::byte> bytes, size_t item) {
   auto copy = Storage::allocate(host_allocator(), bytes.size());
@@ -70,8 +86,9 @@ PtFile PtFile::open_zip(std::span<const std::byte> bytes, const std::shared_ptr<
 
   PtFile file;
   ZipContent pickle;
+  std::vector<ZipContent> contents;
   for (const ZipEntry& e : zip.entries()) {
-    const ZipContent content = zip.read(e);
+    const ZipContent content = contents.emplace_back(zip.read(e));
     if (&e == &pickle_entry) pickle = content;
     if (e.name.starts_with(data_prefix))
       file.storages_[std::string(e.name.substr(data_prefix.size()))] = {
@@ -84,6 +101,7 @@ PtFile PtFile::open_zip(std::span<const std::byte> bytes, const std::shared_ptr<
       file.big_endian_ = order == "big";
     }
   }
+  check_entries(zip, root, contents);
   PickleOptions options;
   options.file_bytes = bytes.size();
   options.allow_storages = true;

@@ -92,3 +92,44 @@ TEST_CASE("file: a destination that cannot be written is named with the reason",
   write_file_atomically(folder.path("plain"), "x");
   CHECK(error_code([&] { make_folders(folder.path("plain/below")); }) == "file_write");
 }
+
+TEST_CASE("file: temporaries of dead processes are removed, those of living ones stay", "[core][file]") {
+  const test::TempFolder folder;
+  const std::string dead = folder.write(".a.tmp.999999999", "half");
+  const std::string living = folder.write(".a.tmp.1.3", "being written");  // process 1 always lives
+  const std::string other = folder.write("a.tmp.999999999", "a file of the user");
+  CHECK(remove_stale_temporaries(folder.path()) == 1);
+  CHECK(!std::filesystem::exists(dead));
+  CHECK(std::filesystem::exists(living));
+  CHECK(std::filesystem::exists(other));
+}
+
+TEST_CASE("file: a second name keeps the old content when the first is replaced", "[core][file]") {
+  const test::TempFolder folder;
+  const std::string a = folder.path("a"), b = folder.path("b");
+  write_file_atomically(a, "one");
+  link_file(a, b);
+  link_file(a, b);  // again: both are one file already
+  write_file_atomically(a, "two");
+  CHECK(read_file(b, 9) == "one");
+  link_file(a, b);
+  CHECK(read_file(b, 9) == "two");
+  CHECK(entries(folder.path()) == 2);
+  CHECK(error_code([&] { link_file(folder.path("none"), b); }) == "file_write");
+  CHECK(read_file(b, 9) == "two");
+}
+
+TEST_CASE("file: a lock is held once and freed with its owner", "[core][file]") {
+  const test::TempFolder folder;
+  {
+    const FileLock lock(folder.path("lock"));
+    CHECK(error_code([&] { FileLock second(folder.path("lock")); }) == "locked");
+  }
+  CHECK(error_code([&] { FileLock second(folder.path("lock")); }) == "no error");
+}
+
+TEST_CASE("file: more than the disk holds is refused before writing", "[core][file]") {
+  const test::TempFolder folder;
+  CHECK(error_code([&] { check_free_space(folder.path("a"), uint64_t(1) << 60); }) == "disk_full");
+  CHECK(error_code([&] { check_free_space(folder.path("a"), 1); }) == "no error");
+}

@@ -53,5 +53,5 @@ TEST_CASE("log: the log file receives messages below the level of the terminal",
 TEST_CASE("log: a log file that cannot be written is an error with a suggestion", "[core][log]") {
   const test::TempFolder folder;
   CHECK(test::error_text([&] { log::configure(log::Level::kInfo, folder.path()); }) ==
-        folder.path() + ": cannot write the log; give a writable --log-file");
+        folder.path() + ": cannot write the log; give a path that can be written");
 }

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "tests/support/golden.h"
 #include "tests/support/skip.h"
@@ -151,3 +152,35 @@ TEST_CASE("yaml: the deliberately bad files are refused, the odd ones read") {
 
 }  // namespace
 }  // namespace mtyolo
+
+TEST_CASE("yaml: what to_yaml writes is read back the same", "[core][yaml]") {
+  using mtyolo::Document;
+  using mtyolo::parse_yaml;
+  using mtyolo::to_yaml;
+  const std::string text =
+      "nc: 80\nempty: {}\nnone: null\nflag: true\nlist: [1, 2.5, a]\nnested: [[1, 2], [3]]\n"
+      "rows:\n  - [-1, 1, Conv, [32, 3, 1]]\n  - [[-1, 3], 1, nn.LeakyReLU(0.1), [None, 2, nearest]]\n"
+      "heads:\n  a: {classes: [0, 1], weight: 1.0}\n  \"b c\": {classes: 2-9}\n"
+      "maps:\n  - {path: x/y.txt, heads: [a]}\n  - plain\n"
+      "number_text: \"007\"\nodd: \"a: b # c\\n\\\"d\\\"\"\ndash: \"-\"\nblank: \"\"\nplus: 1e-4\n";
+  const Document first = parse_yaml(text, "t");
+  const std::string written = to_yaml(first);
+  INFO(written);
+  const Document second = parse_yaml(written, "t");
+  CHECK(to_yaml(second) == written);
+  const std::function<void(const Document&, const Document&)> same = [&](const Document& a,
+                                                                         const Document& b) {
+    CHECK(a.kind == b.kind);
+    CHECK(a.text == b.text);
+    REQUIRE(a.items.size() == b.items.size());
+    REQUIRE(a.fields.size() == b.fields.size());
+    for (size_t i = 0; i < a.items.size(); ++i) same(a.items[i], b.items[i]);
+    for (size_t i = 0; i < a.fields.size(); ++i) {
+      CHECK(a.fields[i].first == b.fields[i].first);
+      same(a.fields[i].second, b.fields[i].second);
+    }
+  };
+  same(first, second);
+  CHECK(second.find("number_text")->quoted_text);
+  CHECK(!second.find("nc")->quoted_text);
+}

@@ -1,0 +1,221 @@
+#include "train/learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/fault.h"
+
+namespace mtyolo::train {
+namespace {
+
+bool is_finite(const Tensor& t) {
+  const float* p = t.data<float>();
+  return std::all_of(p, p + t.numel(), [](float v) { return std::isfinite(v); });
+}
+
+void scale(Context& ctx, Tensor& t, double by) {
+  if (!t.defined() || by == 1) return;
+  constexpr int64_t kChunk = 1 << 16;
+  float* const p = t.data<float>();
+  const int64_t n = t.numel();
+  ctx.pool().parallel_for((n + kChunk - 1) / kChunk, [&](int64_t task) {
+    for (int64_t i = task * kChunk; i < std::min(n, (task + 1) * kChunk); ++i) p[i] = float(p[i] * by);
+  });
+}
+
+models::StateDict clones(const models::StateDict& tensors) {
+  models::StateDict out;
+  for (const auto& [name, tensor] : tensors.entries()) out.add(name, tensor.clone());
+  return out;
+}
+
+// [N, A*(5+nc), ny, nx] of a plan as [N, A, ny, nx, 5+nc] of the losses.
+Tensor as_loss_map(const Tensor& raw, int64_t columns) {
+  const int64_t n = raw.size(0), anchors = raw.size(1) / columns;
+  return raw.contiguous()
+      .reshape({n, anchors, columns, raw.size(2), raw.size(3)})
+      .permute({0, 1, 3, 4, 2})
+      .contiguous();
+}
+
+std::string loss_name(const models::Head& head, const LearnerParams& params) {
+  const bool simple = params.assigner == "simple" || (params.assigner.empty() && params.hyp.loss_ota != 1);
+  if (head.aux_raw.empty()) return simple ? "simple" : "ota";
+  if (params.assigner == "simple")
+    fail(ExitCode::kUsage, "assigner",
+         "--assigner simple: the head {} ({}) has auxiliary outputs, which only ota trains",
+         mtyolo::quoted(head.name), head.type);
+  return "aux_ota";
+}
+
+}  // namespace
+
+Learner::Learner(Context& ctx, const ops::Impls& impls, const models::Model& model,
+                 const LearnerParams& params)
+    : ctx_(ctx), graph_(model.graph) {
+  for (const models::Head& head : graph_.heads) tasks_.push_back(make_task(head, params));
+  store_ = models::make_param_store(ctx, graph_, model.weights);
+  network_ = std::make_unique<models::TrainGraph>(ctx, impls, graph_, *store_,
+                                                  models::TrainGraphOptions{.recompute = params.recompute});
+  optimizer_params_.kind = params.optimizer;
+  optimizer_params_.weight_decay = scaled_.begin()->second.weight_decay;
+  optimizer_params_.beta1 = params.hyp.momentum;
+  optimizer_params_.lr_groups = params.hyp.lr_groups;
+  optimizer_ = std::make_unique<Optimizer>(ctx, *store_, optimizer_params_);
+  ema_ = std::make_unique<Ema>(ctx, *store_, params.ema_decay, params.ema_tau);
+  for (const autograd::Buffer& b : store_->buffers()) {
+    kept_.push_back(b.value.clone());
+    before_.push_back(b.value.clone());
+  }
+}
+
+Learner::Task Learner::make_task(const models::Head& head, const LearnerParams& params) {
+  Task task;
+  task.spec = {head.anchors, head.strides, head.nc(), head.score_is_objectness};
+  const ScaledHyp scaled = scaled_hyp(params.hyp, int(head.strides.size()), head.nc(), params.img_size,
+                                      params.total_batch, params.nominal_batch);
+  scaled_[head.name] = scaled;
+  const Hyp& h = params.hyp;
+  task.params = {scaled.box, scaled.obj, scaled.cls, h.cls_pw,
+                 h.obj_pw,   h.anchor_t, h.fl_gamma, params.label_smoothing,
+                 1,          params.iou, {},         params.compat.ota_scale_by_height};
+  for (int c = 0; c < head.nc(); ++c) {
+    const int id = head.classes[size_t(c)];
+    if (size_t(id) >= task.column.size()) task.column.resize(size_t(id) + 1, -1);
+    task.column[size_t(id)] = c;
+    if (!h.cls_weights.empty()) task.params.class_weights.push_back(h.cls_weights.at(size_t(id)));
+  }
+  task.loss = find_loss(loss_name(head, params));
+  for (size_t i = 0; i < params.heads.size(); ++i) {
+    if (params.heads[i].name != head.name) continue;
+    task.weight = params.heads[i].weight;
+    task.bit = int(i);
+  }
+  if (const auto it = h.head_weights.find(head.name); it != h.head_weights.end()) task.weight = it->second;
+  return task;
+}
+
+LossResult Learner::head_loss(const Task& task, LossFunction loss, std::span<const Tensor> levels,
+                              std::span<const Tensor> aux, const data::Batch& batch, int64_t height,
+                              int64_t width, bool gradients) {
+  std::vector<Target> targets;
+  for (const data::BatchTarget& t : batch.targets) {
+    const int column = size_t(t.cls) < task.column.size() ? task.column[size_t(t.cls)] : -1;
+    if (column >= 0) targets.push_back({t.image, column, t.x, t.y, t.w, t.h});
+  }
+  std::vector<uint8_t> labelled;
+  for (const uint64_t bits : batch.labelled) labelled.push_back(uint8_t(bits >> task.bit & 1));
+  return loss(ctx_, task.spec, task.params, {levels, aux, targets, labelled, height, width, gradients});
+}
+
+BatchLoss Learner::accumulate(const Tensor& images, const data::Batch& batch) {
+  auto& buffers = store_->buffers();
+  for (size_t i = 0; i < buffers.size(); ++i) before_[i].copy_from(buffers[i].value);
+  const std::vector<models::HeadMaps> maps = network_->forward(images);
+  std::vector<models::HeadMaps> gradients(maps.size());
+  BatchLoss out;
+  for (size_t h = 0; h < maps.size(); ++h) {
+    const Task& task = tasks_[h];
+    LossResult r =
+        head_loss(task, task.loss, maps[h].levels, maps[h].aux, batch, images.size(2), images.size(3), true);
+    if (fault::at("loss").nan) r.loss = std::nan("");
+    out.heads.push_back({r.loss, r.box, r.obj, r.cls});
+    out.total += task.weight * r.loss;
+    if (!std::isfinite(task.weight * r.loss)) out.bad_heads.push_back(graph_.heads[h].name);
+    for (Tensor& g : r.grads) scale(ctx_, g, task.weight);
+    for (Tensor& g : r.aux_grads) scale(ctx_, g, task.weight);
+    gradients[h] = {std::move(r.grads), std::move(r.aux_grads)};
+  }
+  if (out.finite()) {
+    network_->backward(gradients);
+    if (fault::at("grad").nan) store_->gradients().data<float>()[0] = std::nanf("");
+  } else {
+    for (size_t i = 0; i < buffers.size(); ++i) buffers[i].value.copy_from(before_[i]);
+  }
+  return out;
+}
+
+std::vector<HeadLoss> Learner::validation_losses(const std::vector<models::HeadOutput>& outputs,
+                                                 const data::Batch& batch) {
+  static const LossFunction plain = find_loss("simple");
+  std::vector<HeadLoss> losses;
+  for (size_t h = 0; h < outputs.size(); ++h) {
+    std::vector<Tensor> levels;
+    for (const Tensor& raw : outputs[h].raw) levels.push_back(as_loss_map(raw, tasks_[h].spec.nc + 5));
+    const LossResult r =
+        head_loss(tasks_[h], plain, levels, {}, batch, batch.images.size(2), batch.images.size(3), false);
+    losses.push_back({r.loss, r.box, r.obj, r.cls});
+  }
+  return losses;
+}
+
+void Learner::update(const Rates& rates) {
+  optimizer_->step(ctx_, rates);
+  if (fault::at("weight").nan) store_->values().data<float>()[0] = std::nanf("");
+  ema_->update(ctx_, *store_);
+  store_->zero_grad();
+}
+
+void Learner::keep_statistics() {
+  const auto& buffers = store_->buffers();
+  for (size_t i = 0; i < buffers.size(); ++i) kept_[i].copy_from(buffers[i].value);
+}
+
+void Learner::restore_statistics() {
+  auto& buffers = store_->buffers();
+  for (size_t i = 0; i < buffers.size(); ++i) buffers[i].value.copy_from(kept_[i]);
+}
+
+std::string Learner::first_bad_weight() const {
+  const auto scan = [](const models::StateDict& tensors, const std::string& prefix) -> std::string {
+    for (const auto& [name, t] : tensors.entries())
+      if (t.dtype() == DType::kF32 && !is_finite(t)) return prefix + name;
+    return {};
+  };
+  const std::string weight = scan(models::state_dict_of(graph_, *store_), "");
+  return weight.empty() ? scan(averages(), "ema.") : weight;
+}
+
+void Learner::freeze(const std::set<std::string>& names, bool all_statistics) {
+  for (autograd::Parameter& p : store_->parameters()) p.trainable = !names.contains(p.name);
+  std::set<std::string> scopes;
+  if (all_statistics)
+    for (const models::GraphNode& node : graph_.nodes)
+      if (std::holds_alternative<ops::BatchNorm>(node.attrs)) scopes.insert(node.scope);
+  network_->freeze_bn(std::move(scopes));
+}
+
+void Learner::save(models::Checkpoint& checkpoint) const {
+  checkpoint.model = clones(models::state_dict_of(graph_, *store_));
+  if (ema_->updates() == 0) return;
+  checkpoint.ema = clones(averages());
+  checkpoint.optimizer = clones(optimizer_->state());
+  checkpoint.updates = ema_->updates();
+}
+
+void Learner::restore(const models::Checkpoint& checkpoint) {
+  const models::StateDict mine = models::state_dict_of(graph_, *store_);
+  for (const auto& [name, tensor] : mine.entries()) {
+    const Tensor* from = checkpoint.model.find(name);
+    if (from == nullptr || from->shape() != tensor.shape())
+      throw Error({ExitCode::kModel,
+                   "tensor_shape",
+                   from == nullptr
+                       ? fmt::format("has no tensor {}", mtyolo::quoted(name))
+                       : fmt::format("{} is {}, expected {}", mtyolo::quoted(name), *from, tensor),
+                   checkpoint.file,
+                   {},
+                   "resume with the cfg and data of the run"});
+  }
+  for (const auto& [name, tensor] : mine.entries()) {
+    Tensor to = tensor;
+    to.copy_from(*checkpoint.model.find(name));
+  }
+  ema_->restore(checkpoint.inference_weights(), checkpoint.updates);
+  optimizer_ = std::make_unique<Optimizer>(ctx_, *store_, optimizer_params_);
+  if (!checkpoint.optimizer.empty()) optimizer_->restore(checkpoint.optimizer);
+  store_->zero_grad();
+}
+
+}  // namespace mtyolo::train

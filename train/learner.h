@@ -1,0 +1,112 @@
+// A network that learns: its parameters, the losses of its heads, optimizer and averages. One micro-batch in,
+// gradients; one update, new weights. What happens when is the Trainer's.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/data_cfg.h"
+#include "models/model.h"
+#include "models/plan/plan.h"
+#include "models/train_graph.h"
+#include "train/ema.h"
+#include "train/hyp.h"
+#include "train/losses/loss.h"
+#include "train/optimizer.h"
+
+namespace mtyolo::train {
+
+struct LearnerParams {
+  Hyp hyp;
+  std::vector<data::HeadCfg> heads;  // of the data.yaml, whose order Batch::labelled counts; empty = one
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  IouKind iou = IouKind::kCiou;
+  std::string assigner;  // "ota", "simple" or empty: as hyp.loss_ota says
+  double label_smoothing = 0, ema_decay = 0.9999, ema_tau = 2000;
+  int64_t img_size = 640, total_batch = 16, nominal_batch = 64;
+  Compat compat;
+  bool recompute = false;
+};
+
+// Of one micro-batch. `loss` is B * (box + obj + cls) of the head, before its weight.
+struct HeadLoss {
+  double loss = 0, box = 0, obj = 0, cls = 0;
+};
+struct BatchLoss {
+  double total = 0;  // sum over heads of weight * loss
+  std::vector<HeadLoss> heads;
+  std::vector<std::string> bad_heads;  // whose loss is nan or inf; there are then no gradients
+  bool finite() const { return bad_heads.empty(); }
+};
+
+class Learner {
+ public:
+  // Throws Error{kUsage} for an assigner that the head cannot have.
+  Learner(Context& ctx, const ops::Impls& impls, const models::Model& model, const LearnerParams& params);
+  Learner(const Learner&) = delete;
+  Learner& operator=(const Learner&) = delete;
+
+  // Forward, losses, backward: adds to the gradients. Targets of other heads' classes are dropped per head.
+  // If a loss is not finite nothing is added, and running statistics are as before the call.
+  BatchLoss accumulate(const Tensor& images, const data::Batch& batch);
+  // Losses alone, by the plain assignment (train.md 9), of maps [N, A*(5+nc), ny, nx] as a plan gives them.
+  std::vector<HeadLoss> validation_losses(const std::vector<models::HeadOutput>& outputs,
+                                          const data::Batch& batch);
+
+  // Moves the weights by the gradients, averages them, clears the gradients.
+  void update(const Rates& rates);
+  void clear_gradients() { store_->zero_grad(); }
+  // Running statistics as they are now are what restore_statistics() brings back.
+  void keep_statistics();
+  void restore_statistics();
+
+  // The first parameter with a gradient, or tensor of weights or averages, that is not finite; empty if none.
+  std::string first_bad_gradient() const { return optimizer_->first_bad_gradient(ctx_); }
+  std::string first_bad_weight() const;
+
+  // The parameters named do not train, all others do; the batch norms of frozen ones keep running statistics.
+  // `all_statistics`: those of every batch norm stay.
+  void freeze(const std::set<std::string>& names, bool all_statistics);
+
+  // Clones of weights, and once there was an update of averages and optimizer state; and back. restore()
+  // throws Error{kModel} that names a tensor that is missing or of another shape.
+  void save(models::Checkpoint& checkpoint) const;
+  void restore(const models::Checkpoint& checkpoint);
+
+  models::StateDict averages() const { return ema_->state_dict(graph_); }  // views
+  const models::Graph& graph() const { return graph_; }
+  const std::map<std::string, ScaledHyp>& scaled() const { return scaled_; }
+  autograd::ParamStore& store() { return *store_; }
+  double head_weight(size_t head) const { return tasks_[head].weight; }
+
+ private:
+  struct Task {  // a head
+    HeadSpec spec;
+    LossParams params;
+    LossFunction loss = nullptr;
+    double weight = 1;
+    std::vector<int> column;  // of a global class id; -1 = not this head's
+    int bit = 0;              // in Batch::labelled
+  };
+  Task make_task(const models::Head& head, const LearnerParams& params);
+  LossResult head_loss(const Task& task, LossFunction loss, std::span<const Tensor> levels,
+                       std::span<const Tensor> aux, const data::Batch& batch, int64_t height, int64_t width,
+                       bool gradients);
+
+  Context& ctx_;
+  models::Graph graph_;
+  std::unique_ptr<autograd::ParamStore> store_;
+  std::unique_ptr<models::TrainGraph> network_;
+  OptimizerParams optimizer_params_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Ema> ema_;
+  std::vector<Task> tasks_;
+  std::map<std::string, ScaledHyp> scaled_;
+  std::vector<Tensor> kept_, before_;  // statistics: since keep_statistics(), and before a micro-batch
+};
+
+}  // namespace mtyolo::train

@@ -1,0 +1,183 @@
+// The network a run starts with: from a cfg at random, or from weights as far as they fit
+// (checkpoint.md 7.2).
+#include <algorithm>
+
+#include "core/log.h"
+#include "models/guess_cfg.h"
+#include "models/heads.h"
+#include "models/import_model.h"
+#include "models/weights/digest.h"
+#include "train/run_setup.h"
+
+namespace mtyolo::train {
+namespace {
+
+using models::HeadGroup;
+
+constexpr const char* kDefaultCfg = "yolov7";
+
+std::vector<HeadGroup> groups_of(const data::DataCfg& data) {
+  std::vector<HeadGroup> groups;
+  for (const data::HeadCfg& h : data.heads) groups.push_back({h.name, h.classes});
+  return groups;
+}
+
+bool are_numbers(const std::vector<std::string>& names) {
+  for (size_t i = 0; i < names.size(); ++i)
+    if (names[i] != std::to_string(i)) return false;
+  return true;
+}
+
+bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+std::string describe(const std::vector<HeadGroup>& groups) {
+  std::vector<std::string> parts;
+  for (const HeadGroup& g : groups)
+    parts.push_back(fmt::format("{} ({} classes)", mtyolo::quoted(g.name), g.classes.size()));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// A data.yaml without heads takes those of a checkpoint with the same names; heads that differ then are an
+// error (conventions.md section 4). Other names: other classes, whose heads are the data.yaml's business.
+void settle_heads(const models::Checkpoint& checkpoint, data::DataCfg& data) {
+  if (checkpoint.heads.is_null() || checkpoint.names != data.names) return;
+  const auto theirs = models::heads_from_document(checkpoint.heads, int(data.names.size()));
+  if (data.heads.empty()) {
+    for (const HeadGroup& g : theirs) data.heads.push_back({g.name, g.classes, 1});
+    return;
+  }
+  auto mine = groups_of(data), other = theirs;
+  for (auto* groups : {&mine, &other}) {
+    for (HeadGroup& g : *groups) std::sort(g.classes.begin(), g.classes.end());
+    std::sort(groups->begin(), groups->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  }
+  if (mine != other)
+    throw Error({ExitCode::kUsage,
+                 "heads",
+                 fmt::format("has the heads {}, the weights {} with the same classes have {}", describe(mine),
+                             mtyolo::quoted(checkpoint.file), describe(other)),
+                 data.file,
+                 {},
+                 "leave `heads:` out to take those of the weights, or give weights with one head"});
+}
+
+models::Cfg cfg_of(const models::Checkpoint& checkpoint, const std::string& given) {
+  if (!given.empty()) return models::cfg_by_name(given);
+  const models::StateDict& weights = checkpoint.inference_weights();
+  if (checkpoint.cfg.is_null()) return models::guess_cfg(weights);
+  return models::cfg_for_tensors(models::cfg_from_document(checkpoint.cfg, checkpoint.file), weights);
+}
+
+// The file's tensors as this network names them: one head split by class names where the classes are the
+// same, else the head's tensors under the name of every head, where shapes decide.
+models::StateDict source_tensors(const models::Checkpoint& checkpoint, const Settings& settings,
+                                 const data::DataCfg& data, const models::Graph& graph) {
+  const models::StateDict& plain = checkpoint.inference_weights();
+  if (graph.heads.size() < 2 || !checkpoint.heads.is_null()) return plain;
+  const bool same_classes = checkpoint.names.empty() || are_numbers(checkpoint.names)
+                                ? false
+                                : same_set(checkpoint.names, data.names);
+  if (same_classes) {
+    const models::Model single = models::import_model(checkpoint, settings.cfg, uint64_t(settings.seed));
+    return models::with_heads(single, {data.file, data.names, groups_of(data)}).weights;
+  }
+  models::StateDict aliased;
+  for (const auto& [name, tensor] : plain.entries()) aliased.add(name, tensor);
+  for (const models::ParamInfo& param : graph.params) {
+    const Tensor* t = plain.find(models::without_head(param.name));
+    if (t != nullptr && !aliased.contains(param.name)) aliased.add(param.name, *t);
+  }
+  return aliased;
+}
+
+models::StateDict without_anchors(const models::StateDict& tensors) {
+  models::StateDict out;
+  for (const auto& [name, tensor] : tensors.entries())
+    if (name.find("anchor") == std::string::npos) out.add(name, tensor);
+  return out;
+}
+
+void refuse_unfit(const models::Checkpoint& checkpoint) {
+  const auto bad = models::non_finite_tensors(checkpoint.inference_weights());
+  if (!bad.empty())
+    throw Error(
+        {ExitCode::kModel,
+         "non_finite",
+         fmt::format("{} tensors hold NaN or infinity, the first is {}", bad.size(), mtyolo::quoted(bad[0])),
+         checkpoint.file,
+         {},
+         "start from weights that are whole"});
+  if (checkpoint.fused)
+    throw Error({ExitCode::kModel,
+                 "fused",
+                 "its batch norms are folded, which cannot be trained",
+                 checkpoint.file,
+                 {},
+                 "give the weights as they were before reparam"});
+}
+
+std::string shape_text(const std::optional<Shape>& shape) {
+  return shape ? fmt::format("{}", *shape) : "none";
+}
+
+void note_transfer(const models::TransferReport& report, const std::string& file,
+                   std::vector<std::string>& notes) {
+  notes.push_back(fmt::format("Transferred {}/{} tensors from {}", report.transferred, report.total, file));
+  for (const models::SkippedTensor& s : report.skipped)
+    notes.push_back(fmt::format("  {}: file {}, network {}: {}", s.name, shape_text(s.found),
+                                shape_text(s.expected), s.reason));
+  if (report.transferred == 0)
+    throw Error({ExitCode::kModel,
+                 "transfer",
+                 "no tensor fits the network",
+                 file,
+                 {},
+                 "give the cfg these weights were trained with (--cfg)"});
+}
+
+}  // namespace
+
+models::Model starting_model(const Settings& settings, data::DataCfg& data, std::vector<std::string>& notes) {
+  const int nc = int(data.names.size());
+  models::BuildOptions options;
+  options.names = data.names;
+  if (settings.weights.empty()) {
+    options.heads = groups_of(data);
+    const models::Cfg cfg = models::cfg_by_name(settings.cfg.empty() ? kDefaultCfg : settings.cfg);
+    notes.push_back(fmt::format("random weights, cfg {}, seed {}", cfg.source, settings.seed));
+    return models::model_from_cfg(models::with_classes(cfg, nc), uint64_t(settings.seed), options);
+  }
+  const models::Checkpoint checkpoint = models::read_checkpoint(settings.weights);
+  refuse_unfit(checkpoint);
+  settle_heads(checkpoint, data);
+  options.heads = groups_of(data);
+  options.bn_eps = checkpoint.bn_eps;
+  const models::Cfg cfg = cfg_of(checkpoint, settings.cfg);
+  if (cfg.nc != nc)
+    notes.push_back(fmt::format("{} classes in the weights, {} in the data: the data's", cfg.nc, nc));
+  models::Model model =
+      models::model_from_cfg(models::with_classes(cfg, nc), uint64_t(settings.seed), options);
+  const models::StateDict source = source_tensors(checkpoint, settings, data, model.graph);
+  // A cfg that is given brings its own anchors.
+  model.transfer = models::transfer_weights(
+      model.graph, settings.cfg.empty() ? source : without_anchors(source), model.weights);
+  note_transfer(model.transfer, settings.weights, notes);
+  return model;
+}
+
+models::Model resumed_model(const models::Checkpoint& checkpoint) {
+  if (checkpoint.cfg.is_null())
+    throw Error({ExitCode::kModel, "no_cfg", "has no cfg inside", checkpoint.file, {}, {}});
+  models::BuildOptions options;
+  const models::Cfg cfg = models::cfg_from_document(checkpoint.cfg, checkpoint.file);
+  options.names = checkpoint.names;
+  options.heads = models::heads_from_document(checkpoint.heads, cfg.nc);
+  options.bn_eps = checkpoint.bn_eps;
+  return models::model_from_cfg(cfg, 0, options);
+}
+
+}  // namespace mtyolo::train
