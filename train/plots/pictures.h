@@ -25,6 +25,14 @@ PictureFile encode_picture(const std::string& name, const data::Image& image);
 // Writes FOLDER/name atomically, '/' in the name as '_'. Throws Error{"file_write"}.
 void write_picture(const std::string& folder, const PictureFile& picture);
 
+// A JPEG of lower quality whose sides are at most `max_side`: what pages and event files hold of a picture.
+inline constexpr int kPreviewQuality = 85;
+struct Preview {
+  PictureFile file;
+  int width = 0, height = 0;
+};
+Preview preview(const std::string& name, const data::Image& image, int max_side);
+
 // results.csv in memory: columns as in conventions.md section 6; NaN = no value.
 struct ResultsTable {
   std::vector<std::string> columns;
