@@ -4,6 +4,7 @@
 #include "cli/run_folder.h"
 #include "cli/signals.h"
 #include "cli/train_console.h"
+#include "cli/train_files.h"
 #include "cli/verbs.h"
 #include "core/log.h"
 #include "train/trainer.h"
@@ -49,7 +50,10 @@ class Train : public Verb {
     if (checkpoint) check_same_run(setup, *checkpoint);
     if (folder.empty()) folder = make_run_folder(common);
     TrainConsole console(common);
-    train::Trainer trainer(ctx, impls, std::move(setup), folder, {{&console}, [] { return interrupted(); }},
+    TrainFiles files(folder, settings_, ctx.pool().size(), console);
+    std::vector<train::Observer*> observers = files.observers();
+    observers.insert(observers.begin(), &console);
+    train::Trainer trainer(ctx, impls, std::move(setup), folder, {observers, [] { return interrupted(); }},
                            checkpoint ? &*checkpoint : nullptr);
     checkpoint.reset();
     trainer.run();
@@ -90,6 +94,7 @@ class Train : public Verb {
               "weights/epoch_NNN.pt every so many epochs, -1 = never");
     o.integer("val-period", s.val_period, 1, 100000, "validate every so many epochs");
     o.toggle("noval", s.noval, "no validation");
+    o.toggle("noplots", s.noplots, "no pictures, and none in report.html");
     o.integer("max-steps", s.max_steps, 0, int64_t(1) << 50,
               "stop after so many optimizer steps; --resume goes on");
     o.real("time-limit", s.time_limit, 0, 1e6, "stop after so many hours; --resume goes on");

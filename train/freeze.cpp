@@ -30,11 +30,13 @@ bool belongs_to(const models::Head& head, const std::string& name) {
   return name.starts_with(head.prefix) || name.starts_with("heads." + head.name + ".");
 }
 
+int last_row(const models::Graph& graph) { return graph.rows.empty() ? -1 : graph.rows.back().index; }
+
 [[noreturn]] void refuse(const models::Graph& graph, const std::string& word) {
   std::vector<std::string> known{"trunk"};
   for (const models::Head& h : graph.heads) known.push_back(h.name);
   fail(ExitCode::kUsage, "freeze", "--freeze {}: expected {}, or rows 0-{}{}", mtyolo::quoted(word),
-       fmt::join(known, ", "), graph.rows.size() - 1, did_you_mean(word, known));
+       fmt::join(known, ", "), last_row(graph), did_you_mean(word, known));
 }
 
 }  // namespace
@@ -57,7 +59,7 @@ std::set<std::string> frozen_parameters(const models::Graph& graph, const std::v
     } else {
       auto rows = parse_rows(word);
       if (rows && words.size() == 1 && word.find('-') == std::string::npos) rows = {0, rows->first - 1};
-      if (!rows || rows->last >= int64_t(graph.rows.size())) refuse(graph, word);
+      if (!rows || rows->last > last_row(graph)) refuse(graph, word);
       freeze_where(
           [&](const std::string& name) { return row_of(name) >= rows->first && row_of(name) <= rows->last; });
     }

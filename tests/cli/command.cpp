@@ -15,6 +15,8 @@ extern char** environ;
 
 namespace mtyolo::test {
 
+std::string mtyolo_binary() { return MTYOLO_BINARY; }
+
 CommandResult run_mtyolo(const std::vector<std::string>& words, const std::string& input) {
   std::vector<std::string> command{MTYOLO_BINARY};
   command.insert(command.end(), words.begin(), words.end());

@@ -13,6 +13,7 @@ struct CommandResult {
   std::string out, err;
 };
 
+std::string mtyolo_binary();  // its path
 // `mtyolo WORDS...` with `input` on stdin.
 CommandResult run_mtyolo(const std::vector<std::string>& words, const std::string& input = {});
 // Any program, its path as the first word; without a slash it is looked up.

@@ -1,0 +1,221 @@
+// Whole runs on a tiny network and set (tiny_run.h).
+#include "train/trainer.h"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "core/log.h"
+#include "tests/support/throws.h"
+#include "tests/train/tiny_run.h"
+
+using namespace mtyolo;
+using namespace mtyolo::train;
+using namespace mtyolo::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Asks to stop after so many micro-batches.
+struct StopAfter : Observer {
+  int64_t left;
+  explicit StopAfter(int64_t micro_batches) : left(micro_batches) {}
+  void on_step(const StepEvent&) override { --left; }
+  TrainerHooks hooks() {
+    return {{this}, [this] { return left <= 0; }};
+  }
+};
+
+double number(const std::string& run, const std::string& column, size_t row) {
+  const ResultsTable t = parse_results_csv(read_file(run + "/results.csv", 1 << 20));
+  return t.column(column).at(row);
+}
+
+}  // namespace
+
+TEST_CASE("train: a tiny set is learned", "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 40;
+  tiny.settings.nbs = 4;
+  tiny.settings.optimizer = "adam";
+  tiny.settings.val_period = 20;
+  const log::Capture quiet;
+  const Outcome o = tiny.run("a");
+  CHECK(o.reason == EndReason::kEpochs);
+  CHECK(o.epochs_done == 40);
+  const std::string run = tiny.run_folder("a");
+  CHECK(number(run, "train/box_loss", 39) < 0.6 * number(run, "train/box_loss", 0));
+  CHECK(number(run, "train/cls_loss", 39) < 0.1 * number(run, "train/cls_loss", 0));
+  CHECK(number(run, "metrics/mAP_0.5", 39) > 0.8);
+  for (const char* file :
+       {"opt.yaml", "hyp.yaml", "data.yaml", "cfg.yaml", "results.csv", "results.txt", "train.log",
+        "weights/init.pt", "weights/last.pt", "weights/last_prev.pt", "weights/best.pt"}) {
+    INFO(file);
+    CHECK(fs::exists(run + "/" + file));
+  }
+}
+
+TEST_CASE("train: a run stopped anywhere and resumed ends bit for bit as one that was not",
+          "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.multi_scale = true;
+  const log::Capture quiet;
+  tiny.run("whole");
+  const models::Checkpoint whole = tiny.last("whole");
+  // In a window, at its end, in validation, and twice.
+  for (const auto& stops : {std::vector<int64_t>{3}, {2}, {4}, {1, 6}, {7, 1, 1}}) {
+    const std::string name = fmt::format("part{}", fmt::join(stops, "_"));
+    INFO(name);
+    for (size_t i = 0; i < stops.size(); ++i) {
+      StopAfter stop(stops[i]);
+      const Outcome o = i == 0 ? tiny.run(name, stop.hooks()) : tiny.resume(name, stop.hooks());
+      CHECK(o.reason == EndReason::kInterrupted);
+    }
+    CHECK(tiny.resume(name).reason == EndReason::kEpochs);
+    CHECK(first_difference(whole, tiny.last(name)) == "");
+    CHECK(results_without_time(tiny.run_folder(name)) == results_without_time(tiny.run_folder("whole")));
+  }
+}
+
+TEST_CASE("train: threads and workers change no bit", "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 1;
+  const log::Capture quiet;
+  tiny.run("one");
+  tiny.settings.workers = 3;
+  tiny.run("more", {}, 3);
+  CHECK(first_difference(tiny.last("one"), tiny.last("more")) == "");
+}
+
+TEST_CASE("train: the newest checkpoint is damaged: the run goes on from the one before",
+          "[train][trainer]") {
+  TinyRun tiny;
+  const log::Capture quiet;
+  tiny.run("whole");
+  StopAfter stop(10);  // in the third epoch
+  tiny.run("damaged", stop.hooks());
+  fs::resize_file(tiny.run_folder("damaged") + "/weights/last.pt", 5000);
+  tiny.resume("damaged");
+  CHECK(first_difference(tiny.last("whole"), tiny.last("damaged")) == "");
+}
+
+TEST_CASE("train: what is frozen stays bit for bit until it is thawed", "[train][trainer]") {
+  TinyRun tiny("heads:\n  a: {classes: [0]}\n  b: {classes: [1]}\n");
+  tiny.settings.epochs = 2;
+  tiny.settings.nbs = 4;
+  const log::Capture quiet;
+  const auto changed = [&](const std::string& name) {
+    const models::Checkpoint before = models::read_checkpoint(tiny.run_folder(name) + "/weights/init.pt"),
+                             after = tiny.last(name);
+    std::set<std::string> parts;
+    for (const auto& [tensor, value] : after.model.entries())
+      if (!bit_equal(value, *before.model.find(tensor)) ||
+          !bit_equal(*after.ema.find(tensor), *before.model.find(tensor)))
+        parts.insert(tensor.starts_with("heads.") ? tensor.substr(6, 1) : "trunk");
+    return parts;
+  };
+  using Parts = std::set<std::string>;
+  tiny.run("all");
+  CHECK(changed("all") == Parts{"trunk", "a", "b"});
+  tiny.settings.freeze = {"trunk", "a"};
+  tiny.run("frozen");
+  CHECK(changed("frozen") == Parts{"b"});
+  tiny.settings.unfreeze_at = 1;
+  tiny.run("thawed");
+  CHECK(changed("thawed") == Parts{"trunk", "a", "b"});
+  tiny.settings.freeze = {"0-3"};
+  tiny.settings.unfreeze_at = 0;
+  tiny.run("rows");
+  CHECK(changed("rows") == Parts{"a", "b"});
+  tiny.settings.freeze = {};
+  tiny.settings.freeze_bn = true;
+  tiny.run("statistics");
+  const models::Checkpoint after = tiny.last("statistics");
+  CHECK(after.model.find("model.1.bn.running_mean")->at({0}) == 0);
+  CHECK(after.model.find("model.1.bn.weight")->at({0}) != 1);
+}
+
+TEST_CASE("train: --freeze refuses what it does not know", "[train][trainer]") {
+  TinyRun tiny("heads:\n  a: {classes: [0]}\n  b: {classes: [1]}\n");
+  const log::Capture quiet;
+  const auto text = [&](std::vector<std::string> words) {
+    tiny.settings.freeze = std::move(words);
+    return error_text([&] { tiny.run("x"); });
+  };
+  CHECK(text({"trunkk"}) == "--freeze 'trunkk': expected trunk, a, b, or rows 0-4; did you mean 'trunk'?");
+  CHECK(text({"0-9"}) == "--freeze '0-9': expected trunk, a, b, or rows 0-4");
+  CHECK(text({"trunk", "a", "b"}) == "--freeze trunk,a,b leaves nothing to train");
+}
+
+TEST_CASE("train: two heads have rows, columns and files of their own", "[train][trainer]") {
+  TinyRun tiny("heads:\n  a: {classes: [red]}\n  b: {classes: [blue], weight: 0.5}\n");
+  const log::Capture quiet;
+  tiny.run("two");
+  const std::string run = tiny.run_folder("two");
+  const ResultsTable t = parse_results_csv(read_file(run + "/results.csv", 1 << 20));
+  CHECK(t.columns.size() == 37);
+  const double a = t.column("a/train/box_loss")[0], b = t.column("b/train/box_loss")[0];
+  CHECK(a > 0);
+  CHECK(t.column("train/box_loss")[0] == Approx(a + 0.5 * b));
+  const models::Model best = models::load_model(run + "/weights/best.pt");
+  REQUIRE(best.graph.heads.size() == 2);
+  CHECK(best.graph.heads[1].name == "b");
+  CHECK(best.graph.names == std::vector<std::string>{"red", "blue"});
+}
+
+TEST_CASE("train: other classes take over what fits and say what does not", "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 1;
+  const log::Capture capture;
+  tiny.run("first");
+  tiny.settings.weights = tiny.run_folder("first") + "/weights/best.pt";
+  tiny.settings.cfg.clear();
+  const auto notes = [&](const std::string& names) {
+    write_file_atomically(tiny.settings.data, "train: set/images\nval: set/images\n" + names);
+    Context ctx(1);
+    return prepare_run(ctx, tiny.settings, nullptr);
+  };
+  const RunSetup same = notes("names: [red, blue]\n");
+  CHECK(same.notes == std::vector<std::string>{"Transferred 34/34 tensors from " + tiny.settings.weights});
+  const RunSetup more = notes("names: [red, blue, green]\n");
+  CHECK(more.notes[0] == "2 classes in the weights, 3 in the data: the data's");
+  CHECK(more.notes[1] == "Transferred 28/34 tensors from " + tiny.settings.weights);
+  CHECK(more.notes[2] == "  model.4.m.0.weight: file [21,32,1,1], network [24,32,1,1]: another shape");
+  const RunSetup split = notes("names: [blue, red]\nheads:\n  a: {classes: [0]}\n  b: {classes: [1]}\n");
+  CHECK(split.notes[0].starts_with("Transferred 44/44 tensors"));
+  // Head a is blue here: row 5 + 1 of the file's first anchor.
+  const models::Checkpoint source = models::read_checkpoint(tiny.settings.weights);
+  CHECK(split.model.weights.find("heads.a.model.4.m.0.bias")->at({5}) ==
+        source.model.find("model.4.m.0.bias")->at({6}));
+}
+
+TEST_CASE("train: patience, step limit and finished runs", "[train][trainer]") {
+  TinyRun tiny;
+  const log::Capture quiet;
+  tiny.settings.max_steps = 3;
+  CHECK(tiny.run("steps").reason == EndReason::kMaxSteps);
+  CHECK(state_from(tiny.last("steps")).optimizer_steps == 3);
+  tiny.settings.max_steps = 0;
+  CHECK(tiny.resume("steps").reason == EndReason::kEpochs);
+  CHECK(error_code([&] { tiny.resume("steps"); }) == "resume");
+  tiny.settings.epochs = 4;
+  CHECK(tiny.resume("steps").epochs_done == 4);
+  tiny.settings.patience = 1;
+  tiny.settings.epochs = 50;
+  tiny.settings.freeze = {"trunk"};
+  tiny.settings.hyp = tiny.folder.write("still.yaml", "lr0: 0.0000001\nwarmup_bias_lr: 0\nmosaic: 0\n");
+  CHECK(tiny.run("patient").reason == EndReason::kPatience);
+}
+
+TEST_CASE("train: yolov7's habits can be had back", "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.compat = "v7";
+  tiny.settings.epochs = 2;
+  const log::Capture quiet;
+  tiny.run("v7");
+  // Warm-up of 1000 iterations is longer than the run: the bias rate is still near its start.
+  CHECK(number(tiny.run_folder("v7"), "x/lr2", 1) > 0.099);
+  StopAfter stop(3);
+  tiny.run("part", stop.hooks());
+  tiny.resume("part");
+  CHECK(first_difference(tiny.last("v7"), tiny.last("part")) == "");
+}
