@@ -5,7 +5,7 @@
 namespace mtyolo::train {
 namespace {
 
-constexpr int kImageSide = 640;
+constexpr int kImageSide = 960;
 
 }  // namespace
 

@@ -107,8 +107,8 @@ struct ImageScore {
 ImageScore score_image(const ImageResult& result, int index = 0);
 // The `count` images of lowest F1 (then most errors, then first), those without errors left out.
 std::vector<ImageScore> worst_images(std::span<const ImageResult> images, int count);
-// The image with right boxes in green, false ones in red, missed truth in orange; longest side at most
-// `max_side`.
+// The image with right boxes in green, false ones in red, missed truth in orange; brought to a longest side of
+// `max_side`, so that the labels are small beside what they name.
 data::Image draw_errors(const data::Image& image, const ImageResult& result, const ClassTable& classes,
                         int max_side = 640);
 
