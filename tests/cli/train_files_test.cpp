@@ -1,6 +1,8 @@
 // What `mtyolo train` leaves for people to look at.
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/cli/command.h"
 #include "tests/train/tiny_run.h"
@@ -20,6 +22,15 @@ TEST_CASE("train: the command draws, unless --noplots, and tells the report how 
   CHECK(!fs::exists(bare + "/results.png"));
   CHECK(fs::exists(bare + "/metrics.json"));
   CHECK(fs::exists(bare + "/report.html"));
+  const auto found = nlohmann::json::parse(read_file(bare + "/predictions.json", 1 << 24));
+  REQUIRE(!found.empty());
+  std::set<int> images;
+  for (const auto& d : found) {
+    images.insert(d["image_id"].get<int>());  // the stems are numbers
+    CHECK(d["category_id"].get<int>() < 2);
+    CHECK(d["bbox"][0].get<double>() + d["bbox"][2].get<double>() < kTinySide + 1e-2);
+  }
+  CHECK(*images.rbegin() == 15);
 
   words = tiny.words("full");
   words.pop_back();
