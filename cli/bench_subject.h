@@ -37,5 +37,7 @@ class BenchSubject {
 models::Model load_bench_model(BenchParams& params, const CommonOptions& common);
 
 std::unique_ptr<BenchSubject> bench_model(Context& ctx, const CommonOptions& common, BenchParams& params);
+// The weights of the network move.
+std::unique_ptr<BenchSubject> bench_train(Context& ctx, const CommonOptions& common, BenchParams& params);
 
 }  // namespace mtyolo::cli

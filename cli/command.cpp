@@ -45,6 +45,8 @@ int report(const ErrorInfo& error, const std::string& text, bool json) {
   return int(error.exit);
 }
 
+}  // namespace
+
 int run_verb(const VerbEntry& entry, const std::vector<std::string>& words) {
   Options options(entry.name, entry.summary);
   CommonOptions common;
@@ -60,6 +62,8 @@ int run_verb(const VerbEntry& entry, const std::vector<std::string>& words) {
   if (!common.profile.empty()) profile::write(common.profile);
   return int(code);
 }
+
+namespace {
 
 int dispatch(const std::vector<std::string>& words) {
   if (words.empty()) {

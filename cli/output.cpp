@@ -20,7 +20,15 @@ Json error_document(const ErrorInfo& error) {
   return d;
 }
 
+namespace {
+int mutes = 0;
+}  // namespace
+
+Mute::Mute() { ++mutes; }
+Mute::~Mute() { --mutes; }
+
 void print(std::string_view text) {
+  if (mutes > 0) return;
   const bool whole = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (!whole || std::fflush(stdout) != 0)
     fail(ExitCode::kRuntime, "stdout", "cannot write to standard output: {}", std::strerror(errno));

@@ -22,6 +22,15 @@ Json error_document(const ErrorInfo& error);
 void print(std::string_view text);
 void print_json(const Json& document);  // one line; bytes that are no UTF-8 become U+FFFD
 
+// While one lives, print writes nothing: for verbs that run others and have a result of their own.
+class Mute {
+ public:
+  Mute();
+  ~Mute();
+  Mute(const Mute&) = delete;
+  Mute& operator=(const Mute&) = delete;
+};
+
 // "1.5 GiB", "640 KiB", "12 B".
 std::string human_bytes(uint64_t bytes);
 

@@ -1,4 +1,6 @@
 // mtyolo val: how well a network does on a labelled set.
+#include <numeric>
+
 #include "cli/class_filter.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -8,7 +10,9 @@
 #include "cli/val_output.h"
 #include "cli/verbs.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "data/coco_classes.h"
+#include "data/formats/coco_json.h"
 #include "models/model.h"
 #include "train/metrics_report.h"
 #include "train/plots/pictures.h"
@@ -54,7 +58,9 @@ class Val : public Verb {
     load(ctx, cfg, make_impls(common));
     const auto dataset = open(cfg, ctx.pool().size());
     const std::string folder = wants_folder() ? make_run_folder(common) : "";
-    ValOutput output({folder, save_json_, save_txt_ || save_hybrid_, save_conf_, category_ids()}, *dataset);
+    ValOutputParams files{folder, save_json_, save_txt_ || save_hybrid_, save_conf_, {}};
+    if (save_json_) files.category_ids = category_ids(cfg);
+    ValOutput output(files, *dataset);
     classes_table_ = {names_, rows_};
     const train::Evaluation e = evaluate(*dataset, cfg, output, folder, ctx.pool().size(), common);
     if (interrupted()) return ExitCode::kRuntime;
@@ -97,8 +103,7 @@ class Val : public Verb {
   }
 
   std::unique_ptr<data::Dataset> open(const data::DataCfg& cfg, int threads) const {
-    const auto& entries = task_ == "train" ? cfg.train : task_ == "test" ? cfg.test : cfg.val;
-    if (entries.empty())
+    if (entries(cfg).empty())
       throw Error({ExitCode::kData,
                    "no_split",
                    fmt::format("names no images for --task {}", task_),
@@ -108,15 +113,30 @@ class Val : public Verb {
     data::DatasetParams params;
     params.single_cls = single_cls_;
     params.threads = threads;
-    auto dataset = data::open_dataset(cfg, entries, params);
+    auto dataset = data::open_dataset(cfg, entries(cfg), params);
     data::log_report(task_ == "speed" ? "val" : task_, dataset->report());
     return dataset;
   }
 
-  std::vector<int> category_ids() const {
-    if (names_ == data::coco_class_names()) return data::coco_category_ids();
-    std::vector<int> ids;
-    for (size_t c = 0; c < names_.size(); ++c) ids.push_back(int(c));
+  // The split's entries in the data.yaml.
+  const std::vector<std::string>& entries(const data::DataCfg& cfg) const {
+    return task_ == "train" ? cfg.train : task_ == "test" ? cfg.test : cfg.val;
+  }
+
+  // By class id: those of the set's COCO file, else COCO's for its classes, else the class ids.
+  std::vector<int64_t> category_ids(const data::DataCfg& cfg) const {
+    std::vector<int64_t> ids(names_.size());
+    std::iota(ids.begin(), ids.end(), int64_t{0});
+    const std::string& file = entries(cfg).front();
+    if (names_ == cfg.names && lower_case(file).ends_with(".json")) {
+      const data::CocoFile coco =
+          data::parse_coco_json(data::read_data_file(file, data::kMaxCocoBytes), file);
+      const std::vector<int> classes = data::coco_classes(coco, names_, file);
+      for (size_t i = 0; i < classes.size(); ++i)
+        if (classes[i] >= 0) ids[size_t(classes[i])] = coco.categories[i].id;
+    } else if (names_ == data::coco_class_names()) {
+      ids.assign(data::coco_category_ids().begin(), data::coco_category_ids().end());
+    }
     return ids;
   }
 

@@ -23,7 +23,7 @@ std::vector<std::string> image_ids(const data::Dataset& dataset, const std::vect
 struct ValOutputParams {
   std::string folder;
   bool predictions = false, labels = false, confidences = false;
-  std::vector<int> category_ids;  // by class id
+  std::vector<int64_t> category_ids;  // by class id
 };
 
 class ValOutput {

@@ -10,6 +10,7 @@ namespace mtyolo::cli {
 std::unique_ptr<Verb> make_anchors();
 std::unique_ptr<Verb> make_bench();
 std::unique_ptr<Verb> make_data();
+std::unique_ptr<Verb> make_demo();
 std::unique_ptr<Verb> make_export();
 std::unique_ptr<Verb> make_import();
 std::unique_ptr<Verb> make_infer();
@@ -21,6 +22,7 @@ std::unique_ptr<Verb> make_val();
 
 const std::vector<VerbEntry>& verbs() {
   static const std::vector<VerbEntry> table{
+      {"demo", "draws data, trains two heads on it, shows everything; needs no file", make_demo},
       {"infer", "detections of images", make_infer},
       {"train", "a network on a data set", make_train},
       {"val", "how well a model does on a labelled set", make_val},

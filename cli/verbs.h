@@ -31,6 +31,9 @@ const std::vector<VerbEntry>& verbs();
 // not to this version it says so; both name the nearest verb there is.
 const VerbEntry& find_verb(const std::string& name);
 
+// Reads the verb's flags and runs it; the exit code. Throws Error.
+int run_verb(const VerbEntry& entry, const std::vector<std::string>& words);
+
 // The whole command: returns the exit code. `words` has no program name.
 int run_command(const std::vector<std::string>& words);
 

@@ -25,8 +25,10 @@ double best_fit(const Size2& label, std::span<const Size2> anchors) {
 }
 
 void sort_by_area(std::vector<Size2>& anchors) {
-  std::stable_sort(anchors.begin(), anchors.end(),
-                   [](const Size2& a, const Size2& b) { return a[0] * a[1] < b[0] * b[1]; });
+  std::sort(anchors.begin(), anchors.end(), [](const Size2& a, const Size2& b) {
+    const double area_a = a[0] * a[1], area_b = b[0] * b[1];
+    return area_a != area_b ? area_a < area_b : a < b;
+  });
 }
 
 // Labels with both sides of at least 2 pixels (A5), at most kMostLabels of them.

@@ -66,8 +66,9 @@ EpochPlan plan_epoch(const Dataset& dataset, const LoaderParams& params, int64_t
     std::iota(plan.order.begin(), plan.order.end(), 0);
   }
   if (rect)
-    std::stable_sort(plan.order.begin(), plan.order.end(), [&](int64_t a, int64_t b) {
-      return ratio_of(dataset.sample(a)) < ratio_of(dataset.sample(b));
+    std::sort(plan.order.begin(), plan.order.end(), [&](int64_t a, int64_t b) {
+      const double ratio_a = ratio_of(dataset.sample(a)), ratio_b = ratio_of(dataset.sample(b));
+      return ratio_a != ratio_b ? ratio_a < ratio_b : a < b;
     });
   for (int64_t i = 0; i < batches; ++i) {
     const int64_t first = i * size, end = i + 1 == batches ? images : first + size;

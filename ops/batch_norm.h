@@ -61,8 +61,8 @@ void batch_norm_train_forward(Context& ctx, const Impls& impls, const Tensor& x,
 
 // gu = gy * activation'(u); gw[c] = sum gu * xhat, gb[c] = sum gu, with xhat = (x - mean) * inv_std;
 // gx = weight * inv_std * (gu - gb/count - xhat * gw/count); frozen: gx = weight * inv_std * gu.
-// gx may be the tensor gy (its memory is then overwritten). gw, gb of mode `param_mode`; undefined: not
-// wanted.
+// gx may be the tensor gy (its memory is then overwritten). gw, gb of mode `param_mode`. Undefined ones are
+// not wanted.
 struct BatchNormGrads {
   Tensor gx, gw, gb;
   GradMode x_mode = GradMode::kOverwrite, param_mode = GradMode::kAccumulate;

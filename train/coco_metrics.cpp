@@ -5,6 +5,7 @@
 
 #include "train/box_overlap.h"
 #include "train/metrics.h"
+#include "train/sort_descending.h"
 
 namespace mtyolo::train {
 namespace {
@@ -48,8 +49,7 @@ std::vector<std::vector<Group>> group_by_class(const std::vector<ImageResult>& i
     for (const ScoredBox& d : image.found) here[d.cls].found.push_back(&d);
     for (const TruthBox& t : image.truth) here[t.cls].truth.push_back(&t);
     for (auto& [cls, g] : here) {
-      std::stable_sort(g.found.begin(), g.found.end(),
-                       [](const ScoredBox* a, const ScoredBox* b) { return a->score > b->score; });
+      sort_descending(g.found, [](const ScoredBox* d) { return d->score; });
       if (g.found.size() > kMaxDetections) g.found.resize(kMaxDetections);
       for (const ScoredBox* d : g.found)
         for (const TruthBox* t : g.truth) {
@@ -143,8 +143,7 @@ CocoMetrics::PerClass measure_class(const std::vector<Group>& groups, int cls) {
     RangeResult r;
     for (const Group& g : groups) judge(g, kRanges[range], r);
     if (r.positives == 0) continue;
-    std::stable_sort(r.found.begin(), r.found.end(),
-                     [](const Judged& a, const Judged& b) { return a.score > b.score; });
+    sort_descending(r.found, [](const Judged& d) { return d.score; });
     std::array<double, kIouThresholds> per{};
     double sum = 0;
     for (int j = 0; j < kIouThresholds; ++j) sum += per[size_t(j)] = average_precision(r, j);

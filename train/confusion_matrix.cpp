@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "train/box_overlap.h"
 #include "train/metrics.h"
+#include "train/sort_descending.h"
 
 namespace mtyolo::train {
 namespace {
@@ -29,7 +30,7 @@ std::vector<Pair> match(const std::vector<ScoredBox>& found, const std::vector<T
   for (size_t t = 0; t < truth.size(); ++t)
     for (size_t d = 0; d < found.size(); ++d)
       if (const double iou = box_iou(found[d], truth[t]); iou > kMinIou) pairs.push_back({iou, d, t});
-  std::stable_sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.iou > b.iou; });
+  sort_descending(pairs, [](const Pair& p) { return p.iou; });
   keep_best(pairs, &Pair::found);
   keep_best(pairs, &Pair::truth);
   return pairs;

@@ -112,7 +112,10 @@ nlohmann::ordered_json metrics_document(const MetricsReport& report, const Speed
     d["classes"].push_back(std::move(entry));
   }
   d["confidence_of_best_f1"] = report.yolo.confidence;
-  d["speed_ms"] = {{"preprocess", speed.preprocess}, {"inference", speed.inference}, {"postprocess", speed.nms}};
+  Json& ms = d["speed_ms"];
+  ms["preprocess"] = speed.preprocess;
+  ms["inference"] = speed.inference;
+  ms["postprocess"] = speed.nms;
   return d;
 }
 

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "train/box_overlap.h"
 #include "train/metrics.h"
+#include "train/sort_descending.h"
 
 namespace mtyolo::train {
 namespace {
@@ -76,9 +77,7 @@ std::vector<ClassData> gather(const std::vector<ImageResult>& images, int nc) {
     for (size_t i = 0; i < correct.size(); ++i)
       data.at(size_t(image.found[i].cls)).found.push_back({image.found[i].score, correct[i]});
   }
-  for (ClassData& c : data)
-    std::stable_sort(c.found.begin(), c.found.end(),
-                     [](const Judged& a, const Judged& b) { return a.score > b.score; });
+  for (ClassData& c : data) sort_descending(c.found, [](const Judged& d) { return d.score; });
   return data;
 }
 

@@ -68,7 +68,7 @@ void letterbox_canvas(const Tile& tile, int width, int height, bool scale_up, Ca
   out.labels.clear();
   const double w = done.scale * tile.image->width, h = done.scale_y * tile.image->height;
   for (const Label& label : tile.sample->labels) {
-    out.labels.push_back(to_pixels(label, w, h, done.pad_x, done.pad_y));
+    out.labels.push_back(to_pixels(label, w, h, done.left, done.top));
     out.labels.back().polygon.clear();
   }
 }

@@ -37,7 +37,8 @@ struct AugmentJob {
 int64_t augment_sample(TileSource& source, int64_t position, const AugmentJob& job, RandomStream& random,
                        AugmentSpace& space, Canvas& out, FlipDraws& flips);
 
-// A picture padded to width x height (scaled up if it is smaller), with its labels but no polygons.
+// A picture padded to width x height (scaled up if it is smaller), with its labels, by the whole
+// pixels that were painted before it (known-issues E13), but no polygons.
 void letterbox_canvas(const Tile& tile, int width, int height, bool scale_up, Canvas& out, Letterbox& done);
 
 }  // namespace mtyolo::data

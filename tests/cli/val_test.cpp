@@ -190,6 +190,27 @@ TEST_CASE("val: a model that does not belong to the data is refused with both si
   CHECK(renamed.err.find("class 0 is 'x', in the model 'thing 0'") != std::string::npos);
 }
 
+TEST_CASE("val: results of a COCO set have the ids of its file, and its crowds are ignored") {
+  const Setup s;
+  s.folder.write("set.json", R"({"images":[{"id":40,"file_name":"1.png","width":97,"height":60}],
+    "categories":[{"id":9,"name":"thing 1"},{"id":5,"name":"thing 0"},{"id":7,"name":"thing 2"}],
+    "annotations":[
+      {"id":1,"image_id":40,"category_id":7,"bbox":[10,10,40,20],"area":800,"iscrowd":0},
+      {"id":2,"image_id":40,"category_id":9,"bbox":[0,0,97,60],"area":5820,"iscrowd":1}]})");
+  const std::string data = s.folder.write(
+      "json.yaml", "val: {json: set.json, images: images}\nnames: [thing 0, thing 1, thing 2]\n");
+  const CommandResult r = s.val(data, {"--save-json", "--json", "--conf-thres", "0.0001"});
+  INFO(r.err);
+  REQUIRE(r.exit_code == 0);
+  std::set<int> categories;
+  for (const json& p : json::parse(s.run("predictions.json"))) {
+    CHECK(p.at("image_id") == 40);
+    categories.insert(int(p.at("category_id")));
+  }
+  CHECK(categories == std::set<int>{5, 7, 9});
+  CHECK(json::parse(r.out).at("all").at("labels") == 1);
+}
+
 TEST_CASE("val: missing data and splits are named") {
   const Setup s;
   const CommandResult missing = s.val(s.folder.path("none.yaml"), {});

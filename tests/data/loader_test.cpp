@@ -183,6 +183,22 @@ TEST_CASE("loader: validation sorts by shape, pads by half a stride and records 
   CHECK(batches[0].images.at({1, 0, 0, 0}) == 114);
 }
 
+TEST_CASE("loader: an odd spare pixel goes right and below, and labels follow the pixels") {
+  MemoryDataset set;
+  set.add(Image(64, 33, 200), {{0, 0.5f, 0.5f, 1, 1, {}, false}});
+  LoaderParams p = validation_params();
+  p.rect = false;
+  Loader loader(set, p);
+  const Batch batch = read_epoch(loader, 0).at(0);  // 33 rows of 64: 15 before, 16 behind
+  CHECK(batch.images.at({0, 0, 14, 0}) == 114);
+  CHECK(batch.images.at({0, 0, 15, 0}) == 200);
+  CHECK(batch.images.at({0, 0, 47, 0}) == 200);
+  CHECK(batch.images.at({0, 0, 48, 0}) == 114);
+  const BatchTarget& t = batch.targets.at(0);
+  CHECK(t.y == Approx((15 + 33 / 2.0) / 64));
+  CHECK(t.h == Approx(33.0 / 64));
+}
+
 TEST_CASE("loader: training with rect keeps shapes together and shuffles the batches") {
   const MemoryDataset set = varied_dataset(20);
   LoaderParams p = training_params(2);

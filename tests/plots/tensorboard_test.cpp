@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/throws.h"
 
 using namespace mtyolo;
 using namespace mtyolo::train;
@@ -131,4 +132,6 @@ TEST_CASE("plots: a file that grows keeps what it has", "[plots]") {
   again.write("two");
   CHECK(read_file(path, kMost) == "one two");
   CHECK_THROWS_AS(AppendFile(folder.path("no/such/folder")), Error);
+  AppendFile full("/dev/full");
+  CHECK(test::error_code([&] { full.write("x"); }) == "file_write");
 }

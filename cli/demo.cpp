@@ -1,0 +1,156 @@
+// mtyolo demo: draws a data set, trains two heads on it, validates, infers and exports: the commands a user
+// would type, one after the other, in at most some minutes and without any file or network.
+#include <filesystem>
+#include <optional>
+
+#include "cli/output.h"
+#include "cli/run_folder.h"
+#include "cli/verbs.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "data/demo/scene.h"
+#include "data/encode.h"
+
+namespace mtyolo::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxMetricsBytes = size_t(16) << 20;
+// The scenes look alike enough to learn from a plain picture; a strong warp would only ask for more epochs.
+constexpr const char* kHyp =
+    "lr0: 0.02\nlrf: 0.05\nwarmup_epochs: 2\nwarmup_bias_lr: 0.05\nmosaic: 0.3\nmixup: 0\npaste_in: 0\n"
+    "translate: 0.1\nscale: 0.2\nhsv_s: 0.3\nhsv_v: 0.2\ncls: 0.5\nobj: 1\nclose_mosaic: 6\n";
+
+class Demo : public Verb {
+ public:
+  void register_options(Options& o) override {
+    o.integer("images", images_, 20, 100000, "training images to draw; a fifth more to validate on");
+    o.image_size("img-size", size_, "side of the images and of the network input");
+    o.integer("epochs", epochs_, 1, 10000, "passes over the training images");
+    o.real("seconds", seconds_, 1, 86400, "training stops after so long even if epochs are left");
+    o.text("out", out_, "run folder (runs/demo/exp, exp2, ...)");
+  }
+
+  ExitCode run(const CommonOptions& common) override {
+    common_ = common;
+    choose_folder();
+    std::optional<Mute> mute;
+    if (common.json) mute.emplace();
+    draw_data();
+    const fs::path best = folder_ / "weights" / "best.pt", val = folder_ / "val";
+    step("train two heads, sky and ground", {"train",        data_file_,
+                                             "--cfg",        "demo",
+                                             "--hyp",        (folder_ / "data" / "hyp.yaml").string(),
+                                             "--img-size",   std::to_string(size_),
+                                             "--epochs",     std::to_string(epochs_),
+                                             "--batch-size", "16",
+                                             "--nbs",        "16",
+                                             "--val-period", std::to_string(epochs_),
+                                             "--time-limit", fmt::format("{}", seconds_ / 3600),
+                                             "--workers",    "2",
+                                             "--project",    folder_.parent_path().string(),
+                                             "--name",       folder_.filename().string(),
+                                             "--exist-ok"});
+    step("find objects in pictures it has not seen",
+         {"infer", (folder_ / "data" / "images" / "val").string(), "--weights", best.string(), "--img-size",
+          std::to_string(size_), "--project", folder_.string(), "--name", "infer", "--exist-ok"});
+    step("export for other engines", {"export", best.string(), "--format", "onnx", "--img-size",
+                                      std::to_string(size_), "--out", (folder_ / "model.onnx").string()});
+    step("validate", {"val", data_file_, "--weights", best.string(), "--img-size", std::to_string(size_),
+                      "--metric", "v7", "--project", folder_.string(), "--name", "val", "--exist-ok"});
+    mute.reset();
+    if (common.json) print(read_file((val / "metrics.json").string(), kMaxMetricsBytes));
+    else say_where();
+    return ExitCode::kDone;
+  }
+
+ private:
+  void choose_folder() {
+    if (!out_.empty()) {
+      folder_ = fs::path(out_).lexically_normal();
+      if (!folder_.has_filename()) folder_ = folder_.parent_path();
+      if (folder_.parent_path().empty()) folder_ = "." / folder_;
+      make_folders(folder_.string());
+    } else {
+      folder_ = make_run_folder(common_);
+    }
+    data_file_ = (folder_ / "data" / "scenes.yaml").string();
+  }
+
+  void draw_data() {
+    log::info("drawing {} landscapes to learn from and {} to check with", images_, held_out());
+    draw_split("train", 0, images_);
+    draw_split("val", images_, held_out());
+    std::string names;
+    for (const std::string& name : data::demo::scene_names()) names += (names.empty() ? "" : ", ") + name;
+    const int last = int(data::demo::scene_names().size()) - 1;
+    write_file_atomically(data_file_,
+                          fmt::format("train: images/train\nval: images/val\nnames: [{}]\nheads:\n"
+                                      "  sky: {{classes: 0-{}}}\n  ground: {{classes: {}-{}}}\n",
+                                      names, data::demo::kSkyClasses - 1, data::demo::kSkyClasses, last));
+    write_file_atomically((folder_ / "data" / "hyp.yaml").string(), kHyp);
+  }
+
+  int held_out() const { return images_ / 5; }
+
+  void draw_split(const std::string& split, int64_t first, int count) {
+    const fs::path images = folder_ / "data" / "images" / split, labels = folder_ / "data" / "labels" / split;
+    make_folders(images.string());
+    make_folders(labels.string());
+    Context ctx = make_context(common_);
+    ctx.pool().parallel_for(count, [&](int64_t i) {
+      const data::demo::Scene scene = data::demo::draw_scene(uint64_t(common_.seed), first + i, size_);
+      const std::string stem = fmt::format("scene_{:05}", first + i);
+      std::string rows;
+      for (const data::Label& l : scene.labels)
+        rows += fmt::format("{} {:.6f} {:.6f} {:.6f} {:.6f}\n", l.cls, l.x, l.y, l.w, l.h);
+      data::write_image((images / (stem + ".jpg")).string(), scene.image);
+      write_file_atomically((labels / (stem + ".txt")).string(), rows);
+    });
+  }
+
+  // Runs another verb and says which command that was.
+  void step(const std::string& what, std::vector<std::string> words) {
+    std::string typed = "./mtyolo";
+    for (const std::string& word : words) typed += " " + word;
+    log::info("{}:\n  {}", what, typed);
+    const std::string verb = words[0];
+    words.erase(words.begin());
+    for (const auto& [flag, value] : {std::pair("--threads", common_.threads), {"--seed", int(common_.seed)}})
+      words.insert(words.end(), {flag, std::to_string(value)});
+    if (common_.quiet) words.push_back("--quiet");
+    const int code = run_verb(find_verb(verb), words);
+    if (code != 0)
+      throw Error(
+          {ExitCode(code), "demo", fmt::format("{} ended with exit code {}", verb, code), {}, {}, {}});
+  }
+
+  void say_where() const {
+    const std::string at = folder_.string();
+    print(fmt::format(
+        "\nLook at\n"
+        "  {0}/report.html           the whole run on one page\n"
+        "  {0}/infer/                pictures it had not seen, with what it found\n"
+        "  {0}/results.png           how it learned\n"
+        "  {0}/val/metrics.json      the numbers\n"
+        "Try next\n"
+        "  ./mtyolo infer YOUR_PHOTO.jpg --weights yolov7.pt        the author's weights on your picture\n"
+        "  ./mtyolo data check YOUR_DATA.yaml                       is your data set sound?\n"
+        "  ./mtyolo train YOUR_DATA.yaml --weights yolov7.pt        learn your classes from there\n"
+        "  docs/two_heads.md                                        several tasks in one network\n",
+        at));
+  }
+
+  CommonOptions common_;
+  fs::path folder_;
+  std::string data_file_, out_;
+  int images_ = 400, size_ = 160, epochs_ = 30;
+  double seconds_ = 90;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> make_demo() { return std::make_unique<Demo>(); }
+
+}  // namespace mtyolo::cli

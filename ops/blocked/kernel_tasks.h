@@ -1,0 +1,116 @@
+// What the blocked-layout kernels (kernels.h) work on.
+#pragma once
+
+#include <cstdint>
+
+namespace mtyolo::ops::blocked {
+
+inline constexpr int kBlock = 16;     // channels per block
+inline constexpr int kStemPixel = 4;  // floats per pixel of a map with at most 4 channels (the image)
+
+enum class Epilogue : int32_t { kNone, kSilu, kLeakyRelu, kSigmoid, kRelu, kHardswish };
+
+// A picture of one batch image in memory: block b, row i, column j, lane c is at
+// data[b * block_stride + i * row_stride + j * pixel + c]; rows and columns -halo..-1 and h..h+halo-1 exist
+// too.
+struct MapView {
+  float* data = nullptr;
+  int64_t block_stride = 0, row_stride = 0;
+  int32_t channels = 0, h = 0, w = 0, halo = 0, pixel = kBlock;
+};
+
+// Convolution of rows [row_begin, row_end) of one image, for one panel of output channels. The pixels of y
+// (and of the residual) may lie further apart than 16 floats (`pixel`): the gradient of a strided convolution
+// writes every other one.
+//   weight  [in blocks from block_begin][kernel_h][kernel_w][lanes of the block][panel]
+//   bias    [panel]
+struct ConvTask {
+  MapView x, y;
+  MapView residual;  // added after the activation; data = nullptr for none
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+  int32_t block_begin = 0, block_end = 0;  // input blocks
+  int32_t out_block = 0,
+          out_blocks = 0;  // first output block of the panel, how many of it exist (1..panel/16)
+  int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0, dilation_h = 1,
+          dilation_w = 1;
+  int32_t row_begin = 0, row_end = 0;
+  Epilogue epilogue = Epilogue::kNone;
+  float slope = 0;
+};
+
+// Some rows of 2x2 output tiles of one image by F(2x2, 3x3) (winograd_kernel.cpp).
+struct WinogradTask {
+  MapView x, y;
+  MapView residual;                        // data = nullptr for none
+  float* v = nullptr;                      // transformed input  [16][blocks of x][tiles][16]
+  float* m = nullptr;                      // products           [16][blocks of a panel][tiles][16]
+  int64_t v_position = 0, m_position = 0;  // floats between positions
+  int64_t tiles = 0;                       // (tile_row_end - tile_row_begin) * tile_columns
+  int32_t tile_row_begin = 0, tile_row_end = 0, tile_columns = 0;
+  const float* bias = nullptr;            // of the panel
+  int32_t out_block = 0, out_blocks = 0;  // as in ConvTask
+  Epilogue epilogue = Epilogue::kNone;
+  float slope = 0;
+};
+
+// Transformed weights U = G g G^T of 16 input channels and one panel of output channels.
+struct WinogradWeightTask {
+  const float* g = nullptr;  // [lane][9][panel]
+  float* u = nullptr;        // [position][lane][panel]
+  int64_t u_position = 0;
+  int32_t lanes = 0;
+};
+
+// Gradient of a weight, the products of two maps summed over pixels:
+//   sums[lane][o] += sum over rows i, columns j of x[i * x_row + j * x_pixel + lane] * gy[i * gy_row + j*16 +
+//   o]
+struct OuterTask {
+  const float *x = nullptr, *gy = nullptr;
+  int64_t x_row = 0, x_pixel = kBlock;
+  int64_t gy_row = 0, gy_block = 0;  // floats between rows and between the blocks of a panel
+  int32_t rows = 1, columns = 0;
+  int32_t lanes = kBlock;  // 4, 8, 12 or 16
+  int32_t blocks = 1;      // blocks of gy in the panel
+  bool add = false;        // to sums; false: writes them
+  float* sums = nullptr;   // [lanes][panel]
+};
+
+// Rows [row_begin, row_end) of one block of 16 channels, normalised or differentiated (batch_norm.h):
+//   u = (x - mean) * scale + bias,  y = activation(u),  gu = gy * activation'(u),  xhat = (x - mean) *
+//   inv_std
+// The pointers hold the 16 values of the block.
+struct NormTask {
+  MapView x, gy, y;  // y: the result, or gx
+  int32_t block = 0, row_begin = 0, row_end = 0;
+  Epilogue epilogue = Epilogue::kNone;
+  float slope = 0;
+  bool add = false;  // to y
+  const float *mean = nullptr, *inv_std = nullptr, *scale = nullptr, *bias = nullptr;
+  const float *mean_gu = nullptr, *mean_gu_xhat = nullptr;  // null: gx = scale * gu
+  float* sums = nullptr;  // [3][16] moments, or [2][16] sums of gu and of gu * xhat
+};
+
+struct PoolTask {
+  MapView x, y;
+  int32_t k = 2, stride = 2, pad = 0;
+};
+
+// Gradient of max pooling for one block; gx holds zeros or the sum so far.
+struct PoolGradTask {
+  MapView x, gy, gx;
+  int32_t k = 2, stride = 2, pad = 0;
+  float* best = nullptr;      // [x.h][y.w][16]: the largest value of a row's part of the window
+  int32_t* column = nullptr;  // likewise: its column
+};
+
+// Raw head map of one image to prediction rows (ops/detect_decode.h). y points at the level's first row.
+struct DecodeTask {
+  MapView x;
+  float* y = nullptr;
+  const float* anchors = nullptr;  // w, h per anchor
+  int32_t anchor_count = 0;
+  float stride = 0;
+};
+
+}  // namespace mtyolo::ops::blocked
