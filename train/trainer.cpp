@@ -298,7 +298,7 @@ Outcome Trainer::run() {
       reason = *stop;
       break;
     }
-    if (run_epoch() == Flow::kStop) {
+    if (checked_epoch() == Flow::kStop) {
       reason = stop_reason().value_or(EndReason::kInterrupted);
       return_to_border();
       save();
@@ -312,6 +312,19 @@ Outcome Trainer::run() {
     }
   }
   return finish(reason);
+}
+
+// The images are gone: what was learned until then is kept (reliability.md section 8).
+Trainer::Flow Trainer::checked_epoch() {
+  try {
+    return run_epoch();
+  } catch (const Error& e) {
+    if (e.exit_code() != ExitCode::kData) throw;
+    return_to_border();
+    save();
+    take_results(true);
+    throw;
+  }
 }
 
 Outcome Trainer::finish(EndReason reason) {
