@@ -4,31 +4,15 @@
 #include "cli/run_folder.h"
 #include "cli/signals.h"
 #include "cli/train_console.h"
+#include "cli/train_files.h"
 #include "cli/verbs.h"
 #include "core/log.h"
-#include "train/run_pictures.h"
 #include "train/trainer.h"
 
 namespace mtyolo::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The run as a command: the flags that are not as they are by default.
-std::string command_text(const train::Settings& settings) {
-  const Document mine = train::settings_to_document(settings);
-  const Document usual = train::settings_to_document({});
-  std::string text = "mtyolo train " + settings.data;
-  for (size_t i = 1; i < mine.fields.size(); ++i) {  // the first is the data set
-    const auto& [name, value] = mine.fields[i];
-    std::vector<std::string> items;
-    for (const Document& item : value.items) items.push_back(item.text);
-    const std::string word = value.is_list() ? fmt::format("{}", fmt::join(items, ",")) : value.text;
-    if (word == usual.fields[i].second.text || (value.is_list() && items.empty())) continue;
-    text += word == "true" ? fmt::format(" --{}", name) : fmt::format(" --{} {}", name, word);
-  }
-  return text;
-}
 
 class Train : public Verb {
  public:
@@ -66,9 +50,9 @@ class Train : public Verb {
     if (checkpoint) check_same_run(setup, *checkpoint);
     if (folder.empty()) folder = make_run_folder(common);
     TrainConsole console(common);
-    train::RunPictures pictures(folder, command_text(settings_));
-    std::vector<train::Observer*> observers{&console};
-    if (!settings_.noplots) observers.push_back(&pictures);
+    TrainFiles files(folder, settings_, ctx.pool().size(), console);
+    std::vector<train::Observer*> observers = files.observers();
+    observers.insert(observers.begin(), &console);
     train::Trainer trainer(ctx, impls, std::move(setup), folder, {observers, [] { return interrupted(); }},
                            checkpoint ? &*checkpoint : nullptr);
     checkpoint.reset();
@@ -110,7 +94,7 @@ class Train : public Verb {
               "weights/epoch_NNN.pt every so many epochs, -1 = never");
     o.integer("val-period", s.val_period, 1, 100000, "validate every so many epochs");
     o.toggle("noval", s.noval, "no validation");
-    o.toggle("noplots", s.noplots, "no pictures, event file and report");
+    o.toggle("noplots", s.noplots, "no pictures, and none in report.html");
     o.integer("max-steps", s.max_steps, 0, int64_t(1) << 50,
               "stop after so many optimizer steps; --resume goes on");
     o.real("time-limit", s.time_limit, 0, 1e6, "stop after so many hours; --resume goes on");

@@ -1,22 +1,19 @@
-// The pictures, event file, metrics.json and report.html of a training run, made while it runs. What cannot
-// be written is warned of once; the run goes on.
+// The pictures of a training run (conventions.md section 5), made while it goes on. What costs much is drawn
+// at the end alone; what cannot be written is tried again after the next epoch.
 #pragma once
 
 #include <map>
-#include <memory>
-#include <set>
 
-#include "train/events.h"
-#include "train/plots/report.h"
-#include "train/plots/tensorboard.h"
+#include "train/run_events.h"
+#include "train/run_files.h"
 
 namespace mtyolo::train {
 
 class RunPictures : public Observer {
  public:
-  // `command`: as typed, for the report.
-  RunPictures(std::string folder, std::string command);
-  ~RunPictures() override;
+  // `events` receives some of the pictures.
+  RunPictures(std::string folder, RunEvents& events, Warnings& warnings)
+      : folder_(std::move(folder)), events_(events), writer_(warnings) {}
 
   void on_start(const RunSetup& setup, const TrainingState& state,
                 const std::vector<std::string>& plan) override;
@@ -26,26 +23,27 @@ class RunPictures : public Observer {
   void on_epoch(const EpochEvent& e) override;
   void on_end(const Outcome& outcome) override;
 
+  double seconds() const { return writer_.seconds(); }  // spent on pictures so far
+
  private:
-  // Makes the picture, writes it and keeps it for the report.
+  using Clock = std::chrono::steady_clock;
+  // Draws and writes FOLDER/name; `make` gives the picture.
   template <class Make>
   void picture(const std::string& name, Make&& make);
-  // Runs `f`; an Error becomes one warning per kind.
-  template <class F>
-  void guarded(const std::string& what, F&& f);
-  void draw_worst(const ValidationEvent& e);
-  void tag_image(const std::string& tag, const std::string& name, const data::Image& image, int64_t step);
-  ReportPicture shown(const std::string& name, const std::string& title) const;
+  void write(PictureFile file);
+  void write_waiting();
+  void draw_results_now();
 
   std::string folder_;
-  ReportData report_;
+  RunEvents& events_;
+  LenientWriter writer_;
   ClassTable classes_;
-  std::unique_ptr<EventFile> events_;
-  std::map<std::string, PictureFile> files_;  // by name, the newest
-  std::set<std::string> warned_;
-  int64_t first_iteration_ = 0, epoch_ = 0;
-  int epochs_ = 1;
-  double drawing_seconds_ = 0;
+  std::map<std::string, PictureFile> waiting_;  // could not be written
+  StandingValidation validation_;
+  ResultsTable results_;  // not drawn yet; empty = drawn
+  int64_t epoch_ = 0, epochs_ = 1;
+  bool draws_predictions_ = false, has_val_labels_ = false;
+  Clock::time_point results_drawn_{}, predictions_drawn_{};
 };
 
 }  // namespace mtyolo::train

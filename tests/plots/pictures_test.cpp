@@ -190,12 +190,13 @@ TEST_CASE("plots: a batch is tiled column by column with its labels", "[plots]")
   batch.targets = {{0, 0, 0.5f, 0.5f, 0.5f, 0.5f}, {9, 0, 0.5f, 0.5f, 0.5f, 0.5f}};
   const ClassTable classes({"a", "b"}, {{"a", {0}, 1}, {"b", {1}, 1}});
   const data::Image image = draw_batch_labels(batch, classes);
-  // Two tiles of 40 x 30 below each other, each with a line of text above and 4 pixels around.
-  CHECK(image.width == 4 + 44);
-  CHECK(image.height == 4 + 2 * (30 + 26 + 4));
+  // Two tiles of 40 x 30, enlarged eight times, below each other, each with a line of text above and 4 pixels
+  // around.
+  CHECK(image.width == 4 + 324);
+  CHECK(image.height == 4 + 2 * (240 + 26 + 4));
   CHECK(pixel(image, 4 + 2, 30 + 2) == Rgb{220, 0, 0});
-  CHECK(pixel(image, 4 + 2, 90 + 2) == Rgb{0, 220, 0});
-  CHECK(pixel(image, 4 + 10, 30 + 24) == classes.colour(0));
+  CHECK(pixel(image, 4 + 2, 300 + 2) == Rgb{0, 220, 0});
+  CHECK(pixel(image, 4 + 80, 30 + 120) == classes.colour(0));
 }
 
 TEST_CASE("plots: predictions go through the letterbox, and weak ones are hidden", "[plots]") {
@@ -206,9 +207,9 @@ TEST_CASE("plots: predictions go through the letterbox, and weak ones are hidden
   const std::vector<std::vector<ScoredBox>> found{{{10, 40, 60, 54, 0.9f, 0}}, {{10, 40, 60, 54, 0.2f, 0}}};
   const ClassTable classes({"a"});
   const data::Image image = draw_batch_predictions(batch, found, classes);
-  CHECK(pixel(image, 4 + 4 + 5, 30 + 26) == classes.colour(0));  // the left edge
-  CHECK(pixel(image, 4 + 4 + 4, 30 + 26) == Rgb{220, 0, 0});
-  CHECK(pixel(image, 4 + 4 + 5, 90 + 26) == Rgb{0, 220, 0});
+  CHECK(pixel(image, 4 + 8 * 9, 30 + 200) == classes.colour(0));  // the left edge
+  CHECK(pixel(image, 4 + 8 * 9 - 1, 30 + 200) == Rgb{220, 0, 0});
+  CHECK(pixel(image, 4 + 8 * 9, 300 + 200) == Rgb{0, 220, 0});
   CHECK(draw_batch_predictions({}, {}, classes).width > 0);
 }
 
@@ -258,7 +259,19 @@ TEST_CASE("plots: the worst images come first, perfect ones never", "[plots]") {
   CHECK(worst_images(images, -1).empty());
   const data::Image drawn = draw_errors(data::Image(1280, 640, 90), missed, ClassTable({"a"}));
   CHECK(drawn.width == 640);
+  CHECK(draw_errors(data::Image(100, 50), missed, ClassTable({"a"})).width == 640);
+  CHECK(draw_errors({}, missed, ClassTable({"a"})).width == 0);
   CHECK(count_colour(drawn, {240, 150, 0}) > 10);
+}
+
+TEST_CASE("plots: a preview is a JPEG of at most the side asked for", "[plots]") {
+  const Preview p = preview("a.jpg", data::Image(2000, 1000, 90), 500);
+  CHECK(p.width == 500);
+  CHECK(p.height == 250);
+  CHECK(p.file.bytes.starts_with("\xff\xd8"));
+  const Preview same = preview("a.jpg", data::Image(40, 30), 500);
+  CHECK(same.width == 40);
+  CHECK(preview("a.jpg", data::Image(3000, 1), 300).height == 1);
 }
 
 TEST_CASE("plots: pictures are written by their ending", "[plots]") {

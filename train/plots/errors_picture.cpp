@@ -77,13 +77,12 @@ std::vector<ImageScore> worst_images(std::span<const ImageResult> images, int co
 
 data::Image draw_errors(const data::Image& image, const ImageResult& result, const ClassTable& classes,
                         int max_side) {
-  const int longest = std::max({image.width, image.height, 1});
-  const double scale = std::min(1.0, double(max_side) / longest);
-  data::Image out = scale < 1 ? data::resize_area(image, std::max(1, int(image.width * scale)),
-                                                  std::max(1, int(image.height * scale)))
-                              : image;
-  const double sx = image.width > 0 ? double(out.width) / image.width : 1,
-               sy = image.height > 0 ? double(out.height) / image.height : 1;
+  const int longest = std::max(image.width, image.height);
+  if (image.width < 1 || image.height < 1) return image;
+  const double scale = double(max_side) / longest;
+  const int w = std::max(1, int(image.width * scale)), h = std::max(1, int(image.height * scale));
+  data::Image out = scale < 1 ? data::resize_area(image, w, h) : data::resize_linear(image, w, h);
+  const double sx = double(out.width) / image.width, sy = double(out.height) / image.height;
   const Verdict v = judge(result);
   std::vector<data::LabelledBox> boxes;
   for (size_t t = 0; t < result.truth.size(); ++t)

@@ -8,14 +8,15 @@
 namespace mtyolo::train {
 namespace {
 
-constexpr int kMostTileSide = 640, kBand = 26, kGap = 4, kCaption = 18;
+constexpr int kMostTileSide = 640, kLeastTileSide = 320, kBand = 26, kGap = 4, kCaption = 18;
 constexpr size_t kCaptionCharacters = 40;
 constexpr Rgb kGround{28, 30, 34}, kCaptionColour{230, 232, 236}, kNoteColour{255, 183, 77};
 
 data::Image scaled(const data::Image& image, double scale) {
-  if (scale >= 1) return image;
-  return data::resize_area(image, std::max(1, int(std::lrint(image.width * scale))),
-                           std::max(1, int(std::lrint(image.height * scale))));
+  if (scale == 1) return image;
+  const int w = std::max(1, int(std::lrint(image.width * scale))),
+            h = std::max(1, int(std::lrint(image.height * scale)));
+  return scale < 1 ? data::resize_area(image, w, h) : data::resize_linear(image, w, h);
 }
 
 void draw_tile(Canvas& canvas, const MosaicTile& tile, double scale, int left, int top, int width) {
@@ -78,8 +79,10 @@ data::Image draw_mosaic(std::vector<MosaicTile> tiles, int max_side) {
   for (const MosaicTile& t : tiles)
     wide = std::max(wide, t.image.width), high = std::max(high, t.image.height);
   const double room = double(max_side) / rows - kGap - kBand;
-  const double scale =
-      std::min({1.0, room / std::max(wide, high), double(kMostTileSide) / std::max(wide, high)});
+  const int longest = std::max(wide, high);
+  // Small images are enlarged, or their labels would hide them.
+  const double scale = std::min(
+      {std::max(1.0, double(kLeastTileSide) / longest), room / longest, double(kMostTileSide) / longest});
   const int w = std::max(1, int(std::lrint(wide * scale))), h = std::max(1, int(std::lrint(high * scale)));
   Canvas canvas(columns * (w + kGap) + kGap, rows * (h + kBand + kGap) + kGap, kGround);
   for (int i = 0; i < n; ++i)

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "core/file.h"
@@ -15,6 +16,16 @@ void write_picture(const std::string& folder, const PictureFile& picture) {
   std::string name = picture.name;  // may end in a head name out of a file
   std::replace(name.begin(), name.end(), '/', '_');
   write_file_atomically((std::filesystem::path(folder) / name).string(), picture.bytes);
+}
+
+Preview preview(const std::string& name, const data::Image& image, int max_side) {
+  const double scale = double(max_side) / std::max({image.width, image.height, 1});
+  data::Image small;
+  if (scale < 1)
+    small = data::resize_area(image, std::max(1, int(std::lrint(image.width * scale))),
+                              std::max(1, int(std::lrint(image.height * scale))));
+  const data::Image& shown = scale < 1 ? small : image;
+  return {{name, data::encode_jpeg(shown, kPreviewQuality)}, shown.width, shown.height};
 }
 
 }  // namespace mtyolo::train

@@ -1,0 +1,73 @@
+#include "cli/train_files.h"
+
+#include <ctime>
+
+#include "cli/build_info.h"
+#include "cli/machine.h"
+#include "cli/output.h"
+
+namespace mtyolo::cli {
+namespace {
+
+// For a shell.
+std::string shell_word(const std::string& word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+@%";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+// The run as a command: the flags that are not as they are by default.
+std::string command_text(const train::Settings& settings) {
+  const Document mine = train::settings_to_document(settings);
+  const Document usual = train::settings_to_document({});
+  std::string text = "mtyolo train " + shell_word(settings.data);
+  for (size_t i = 1; i < mine.fields.size(); ++i) {  // the first is the data set
+    const auto& [name, value] = mine.fields[i];
+    std::vector<std::string> items;
+    for (const Document& item : value.items) items.push_back(item.text);
+    const std::string word = value.is_list() ? fmt::format("{}", fmt::join(items, ",")) : value.text;
+    if (word == usual.fields[i].second.text || (value.is_list() && items.empty())) continue;
+    text += word == "true" ? fmt::format(" --{}", name) : fmt::format(" --{} {}", name, shell_word(word));
+  }
+  return text;
+}
+
+std::string time_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  char text[64] = {};
+  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %Z", &local);
+  return text;
+}
+
+std::vector<train::ReportFact> facts(const std::string& folder, int threads) {
+  const MachineInfo m = inspect_machine();
+  return {{"folder", folder},
+          {"started", time_text()},
+          {"version", fmt::format("mtyolo {} ({}, {})", kVersion, kCompiler, kBuildType)},
+          {"machine", fmt::format("{}, {} cores, {}", m.cpu_model, m.cores_usable, human_bytes(m.ram_bytes))},
+          {"threads", std::to_string(threads)}};
+}
+
+}  // namespace
+
+TrainFiles::TrainFiles(const std::string& folder, const train::Settings& settings, int threads,
+                       train::Observer& console)
+    : warnings_(
+          [&console](const std::string& code, const std::string& text) { console.on_warning(code, text); }),
+      events_(folder, warnings_),
+      pictures_(folder, events_, warnings_),
+      report_(folder, command_text(settings), facts(folder, threads), settings.noplots ? nullptr : &pictures_,
+              warnings_),
+      draws_(!settings.noplots) {}
+
+std::vector<train::Observer*> TrainFiles::observers() {
+  if (!draws_) return {&events_, &report_};
+  return {&pictures_, &report_, &events_};
+}
+
+}  // namespace mtyolo::cli
