@@ -1,5 +1,5 @@
-// bench train: one optimizer step on a ready batch: forward, matching and loss, backward, SGD, averaging. Also
-// what bench/peers/train.py times beside PyTorch.
+// bench train: one optimizer step on a ready batch: forward, matching and loss, backward, SGD, averaging.
+// Also what bench/peers/train.py times beside PyTorch.
 #include "autograd/parameter.h"
 #include "cli/bench_subject.h"
 #include "core/profile.h"
@@ -67,7 +67,8 @@ class BenchTrain : public BenchSubject {
     input.aux = maps.aux;
     input.targets = targets;
     input.image_height = input.image_width = size_;
-    train::LossResult result = loss(ctx_, {head.anchors, head.strides, head.nc(), head.score_is_objectness}, {}, input);
+    train::LossResult result =
+        loss(ctx_, {head.anchors, head.strides, head.nc(), head.score_is_objectness}, {}, input);
     gradients = {std::move(result.grads), std::move(result.aux_grads)};
   }
 

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 #include <utility>
 
 #include "core/error.h"
@@ -244,11 +246,16 @@ int remove_stale_temporaries(const std::string& folder) {
   return removed;
 }
 
-FileLock::FileLock(const std::string& path) {
+FileLock::FileLock(const std::string& path, double wait_seconds) {
   Descriptor d{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)};
   if (d.fd < 0) fail_file(path, std::string("cannot lock: ") + std::strerror(errno), "file_write");
-  if (::flock(d.fd, LOCK_EX | LOCK_NB) != 0)
-    fail_file(path, "another process holds the lock", "locked", "wait until it ends, or stop it");
+  constexpr double kPause = 0.05;
+  bool held = ::flock(d.fd, LOCK_EX | LOCK_NB) == 0;
+  for (; !held && wait_seconds > 0; wait_seconds -= kPause) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(kPause));
+    held = ::flock(d.fd, LOCK_EX | LOCK_NB) == 0;
+  }
+  if (!held) fail_file(path, "another process holds the lock", "locked", "wait until it ends, or stop it");
   descriptor_ = std::exchange(d.fd, -1);
 }
 

@@ -91,8 +91,9 @@ int remove_stale_temporaries(const std::string& folder);
 // gone with the process however it ends.
 class FileLock {
  public:
-  // Throws Error{"locked"} when another process holds it.
-  explicit FileLock(const std::string& path);
+  // Throws Error{"locked"} when another process still holds it after so long: one that was killed may need a
+  // moment to be gone.
+  explicit FileLock(const std::string& path, double wait_seconds = 0);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/fault.h"
 #include "core/file.h"
 #include "data/codec.h"
 #include "data/exif.h"
@@ -141,6 +142,7 @@ void check_sample_size(const ImageSize& size, const std::string& path) {
 }
 
 Image read_sample_image(const std::string& path) {
+  if (fault::at("decode").error != 0) fail(ExitCode::kData, "fault", "cannot be decoded, on purpose");
   Image image = read_image(path, DamagePolicy::kRefuse);
   check_sample_size({image.width, image.height}, path);
   return image;

@@ -68,11 +68,12 @@ class CheckpointStore::Writer {
 
   void write(const Snapshot& snapshot) const {
     const std::string last = folder_ + "/last.pt", previous = folder_ + "/last_prev.pt";
+    // Before last.pt: a run killed in between writes it again when it goes on.
+    if (snapshot.best) models::write_pt(folder_ + "/best.pt", stripped(snapshot.checkpoint));
     models::write_pt(last, snapshot.checkpoint, [&] {
       if (fs::exists(last)) link_file(last, previous);
     });
     for (const std::string& name : snapshot.also) link_file(last, folder_ + "/" + name);
-    if (snapshot.best) models::write_pt(folder_ + "/best.pt", stripped(snapshot.checkpoint));
   }
 
   std::string folder_;
@@ -93,8 +94,8 @@ std::string made(const std::string& folder) {
 
 }  // namespace
 
-CheckpointStore::CheckpointStore(const std::string& run)
-    : folder_(made(run + "/weights")), lock_(run + "/.lock") {
+CheckpointStore::CheckpointStore(const std::string& run, double wait_for_lock_seconds)
+    : folder_(made(run + "/weights")), lock_(run + "/.lock", wait_for_lock_seconds) {
   remove_stale_temporaries(folder_);
   remove_stale_temporaries(run);
   writer_ = std::make_unique<Writer>(folder_);

@@ -27,7 +27,7 @@ class CheckpointStore {
  public:
   // Makes RUN/weights, takes the lock RUN/.lock and removes what dead processes left. Throws Error{"locked"}
   // when another trainer works in the folder.
-  explicit CheckpointStore(const std::string& run);
+  explicit CheckpointStore(const std::string& run, double wait_for_lock_seconds = 5);
   ~CheckpointStore();  // waits for the write under way
   CheckpointStore(const CheckpointStore&) = delete;
   CheckpointStore& operator=(const CheckpointStore&) = delete;

@@ -101,11 +101,11 @@ ScheduleParams schedule_params(const RunSetup& setup, int64_t batches) {
 
 // Values kept for the backward pass, weights with gradient, moment, average and the copy being saved.
 double memory_estimate_gb(const models::Graph& graph, const Settings& s) {
-  constexpr double kCopiesOfWeights = 7;
+  constexpr double kCopiesOfWeights = 7, kKept = 0.7;  // of the values; measured on yolov7-tiny
   double values = 0;
   for (const Shape& shape : models::infer_shapes(graph, 1, s.img_size, s.img_size))
     values += double(shape.numel());
-  const double bytes = values * s.batch_size + kCopiesOfWeights * double(graph.parameter_count());
+  const double bytes = kKept * values * s.batch_size + kCopiesOfWeights * double(graph.parameter_count());
   return bytes * sizeof(float) / kGib;
 }
 
@@ -271,7 +271,8 @@ std::optional<EndReason> Trainer::stop_reason() {
   if (hooks_.interrupted && hooks_.interrupted()) return EndReason::kInterrupted;
   const Settings& s = setup_.settings;
   // Monotonic, so that a clock that is set does not end the run.
-  const double here = std::chrono::duration<double>(Clock::now() - began_).count();
+  const double here =
+      std::chrono::duration<double>(Clock::now() - began_).count() + fault::at("clock").jump_seconds;
   if (s.time_limit > 0 && here >= s.time_limit * 3600) return EndReason::kTimeLimit;
   if (s.max_steps > 0 && state_.optimizer_steps >= s.max_steps && window_->pending() == 0)
     return EndReason::kMaxSteps;
@@ -297,7 +298,7 @@ Outcome Trainer::run() {
       reason = *stop;
       break;
     }
-    if (run_epoch() == Flow::kStop) {
+    if (checked_epoch() == Flow::kStop) {
       reason = stop_reason().value_or(EndReason::kInterrupted);
       return_to_border();
       save();
@@ -311,6 +312,19 @@ Outcome Trainer::run() {
     }
   }
   return finish(reason);
+}
+
+// The images are gone: what was learned until then is kept (reliability.md section 8).
+Trainer::Flow Trainer::checked_epoch() {
+  try {
+    return run_epoch();
+  } catch (const Error& e) {
+    if (e.exit_code() != ExitCode::kData) throw;
+    return_to_border();
+    save();
+    take_results(true);
+    throw;
+  }
 }
 
 Outcome Trainer::finish(EndReason reason) {

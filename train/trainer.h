@@ -46,6 +46,7 @@ class Trainer {
   void take_results(bool wait);
   std::optional<EndReason> stop_reason();
   double seconds() const;
+  Flow checked_epoch();
   Outcome finish(EndReason reason);
   template <class F>
   void tell(F&& f) {

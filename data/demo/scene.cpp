@@ -75,7 +75,7 @@ bool place_object(Scene& scene, std::vector<PaintedBox>& taken, double horizon, 
   const double s = scene.image.width;
   const int cls = int(random.below(int64_t(scene_names().size())));
   const bool sky = cls < kSkyClasses;
-  const double reach = random.uniform(0.055, 0.14) * s;
+  const double reach = random.uniform(0.075, 0.15) * s;
   const double y = sky ? random.uniform(0.08 * s, horizon - 0.4 * reach)
                        : random.uniform(horizon + 0.02 * s, s - 0.9 * reach);
   const Vec2 at{random.uniform(reach, s - reach), y};

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "core/fault.h"
 #include "core/text.h"
 #include "data/sources.h"
 
@@ -135,6 +136,7 @@ class YoloTxt : public LabelSource {
       none.state = Labels::State::kMissing;
       return none;
     }
+    if (fault::at("label").error != 0) fail(ExitCode::kData, "fault", "cannot be read, on purpose");
     return parse_yolo_labels(read_data_file(file, kMaxLabelBytes), file, classes_);
   }
 

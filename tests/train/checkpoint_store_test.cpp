@@ -90,7 +90,7 @@ TEST_CASE("checkpoints: a damaged one is passed over for the newest that is whol
 TEST_CASE("checkpoints: two trainers never share a run folder", "[train][checkpoint]") {
   const test::TempFolder run;
   const CheckpointStore store(run.path());
-  CHECK(error_code([&] { CheckpointStore second(run.path()); }) == "locked");
+  CHECK(error_code([&] { CheckpointStore second(run.path(), 0.1); }) == "locked");
 }
 
 TEST_CASE("checkpoints: the run of a path, and the newest run", "[train][checkpoint]") {

@@ -127,3 +127,40 @@ TEST_CASE("train faults: a full disk costs checkpoints, not the run, unless it i
   CHECK(error_code([&] { tiny.run("last"); }) == "file_write");
   CHECK(state_from(find_checkpoint(tiny.run_folder("last"))).settings.epochs == 3);  // an older one is whole
 }
+
+TEST_CASE("train faults: images that cannot be read any more are replaced, named and counted",
+          "[train][faults]") {
+  if (!fault::compiled()) MTYOLO_SKIP("built without MTYOLO_FAULTS");
+  TinyRun tiny;
+  tiny.settings.noval = true;
+  const log::Capture log;
+  {
+    const Faults faults("decode:20,fail=EIO");  // the scan has read all sixteen
+    Heard heard;
+    CHECK(tiny.run("one", {{&heard}, {}}).unreadable == 1);
+    CHECK(heard.codes == std::vector<std::string>{"image_unreadable"});
+  }
+  {
+    const Faults faults("decode:25+,fail=EIO");
+    CHECK(error_code([&] { tiny.run("all"); }) == "images_unreadable");
+    CHECK(state_from(tiny.last("all")).batch == 2);  // what was learned is kept
+  }
+  {
+    const Faults faults("label:3,fail=EIO");
+    CHECK(tiny.run("label").left_out == 1);
+  }
+}
+
+TEST_CASE("train faults: the time limit ends a run that can go on", "[train][faults]") {
+  if (!fault::compiled()) MTYOLO_SKIP("built without MTYOLO_FAULTS");
+  TinyRun tiny;
+  const log::Capture quiet;
+  tiny.run("whole");
+  tiny.settings.time_limit = 1;
+  {
+    const Faults faults("clock:8+,jump=3700");
+    CHECK(tiny.run("limited").reason == EndReason::kTimeLimit);
+  }
+  CHECK(tiny.resume("limited").reason == EndReason::kEpochs);
+  CHECK(first_difference(tiny.last("whole"), tiny.last("limited")) == "");
+}
