@@ -5,6 +5,7 @@
 #include "cli/build_info.h"
 #include "cli/machine.h"
 #include "cli/output.h"
+#include "cli/val_output.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -55,19 +56,45 @@ std::vector<train::ReportFact> facts(const std::string& folder, int threads) {
 
 }  // namespace
 
+void TrainPredictions::on_start(const train::RunSetup& setup, const train::TrainingState&,
+                                const std::vector<std::string>&) {
+  setup_ = &setup;
+}
+
+void TrainPredictions::on_validation(const train::ValidationEvent& e) {
+  if (!e.best) return;
+  found_.clear();
+  for (const train::ImageResult& image : e.evaluation->images) found_.push_back(image.found);
+}
+
+void TrainPredictions::on_end(const train::Outcome&) {
+  if (found_.empty()) return;
+  writer_("predictions.json", [&] {
+    ValOutputParams params{folder_, true, false, false, {}};
+    if (setup_->settings.single_cls) params.category_ids = {0};
+    else params.category_ids = category_ids(setup_->data, setup_->data.val.front(), setup_->data.names);
+    ValOutput output(params, *setup_->val_set);
+    data::Batch all;
+    for (size_t i = 0; i < found_.size(); ++i) all.indices.push_back(int64_t(i));
+    output.add_predictions(all, found_);
+    output.finish();
+  });
+}
+
 TrainFiles::TrainFiles(const std::string& folder, const train::Settings& settings, int threads,
                        train::Observer& console)
     : warnings_(
           [&console](const std::string& code, const std::string& text) { console.on_warning(code, text); }),
       events_(folder, warnings_),
+      predictions_(folder, warnings_),
       pictures_(folder, events_, warnings_),
       report_(folder, command_text(settings), facts(folder, threads), settings.noplots ? nullptr : &pictures_,
               warnings_),
       draws_(!settings.noplots) {}
 
 std::vector<train::Observer*> TrainFiles::observers() {
-  if (!draws_) return {&events_, &report_};
-  return {&pictures_, &report_, &events_};
+  if (!draws_) return {&predictions_, &report_, &events_};
+  return {&predictions_, &pictures_, &report_, &events_};
 }
 
 }  // namespace mtyolo::cli

@@ -1,6 +1,4 @@
 // mtyolo val: how well a network does on a labelled set.
-#include <numeric>
-
 #include "cli/class_filter.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -10,9 +8,6 @@
 #include "cli/val_output.h"
 #include "cli/verbs.h"
 #include "core/log.h"
-#include "core/text.h"
-#include "data/coco_classes.h"
-#include "data/formats/coco_json.h"
 #include "models/model.h"
 #include "train/metrics_report.h"
 #include "train/plots/pictures.h"
@@ -59,7 +54,7 @@ class Val : public Verb {
     const auto dataset = open(cfg, ctx.pool().size());
     const std::string folder = wants_folder() ? make_run_folder(common) : "";
     ValOutputParams files{folder, save_json_, save_txt_ || save_hybrid_, save_conf_, {}};
-    if (save_json_) files.category_ids = category_ids(cfg);
+    if (save_json_) files.category_ids = category_ids(cfg, entries(cfg).front(), names_);
     ValOutput output(files, *dataset);
     classes_table_ = {names_, rows_};
     const train::Evaluation e = evaluate(*dataset, cfg, output, folder, ctx.pool().size(), common);
@@ -121,23 +116,6 @@ class Val : public Verb {
   // The split's entries in the data.yaml.
   const std::vector<std::string>& entries(const data::DataCfg& cfg) const {
     return task_ == "train" ? cfg.train : task_ == "test" ? cfg.test : cfg.val;
-  }
-
-  // By class id: those of the set's COCO file, else COCO's for its classes, else the class ids.
-  std::vector<int64_t> category_ids(const data::DataCfg& cfg) const {
-    std::vector<int64_t> ids(names_.size());
-    std::iota(ids.begin(), ids.end(), int64_t{0});
-    const std::string& file = entries(cfg).front();
-    if (names_ == cfg.names && lower_case(file).ends_with(".json")) {
-      const data::CocoFile coco =
-          data::parse_coco_json(data::read_data_file(file, data::kMaxCocoBytes), file);
-      const std::vector<int> classes = data::coco_classes(coco, names_, file);
-      for (size_t i = 0; i < classes.size(); ++i)
-        if (classes[i] >= 0) ids[size_t(classes[i])] = coco.categories[i].id;
-    } else if (names_ == data::coco_class_names()) {
-      ids.assign(data::coco_category_ids().begin(), data::coco_category_ids().end());
-    }
-    return ids;
   }
 
   train::Evaluation evaluate(const data::Dataset& dataset, const data::DataCfg& cfg, ValOutput& output,

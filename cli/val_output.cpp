@@ -4,10 +4,13 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 
 #include "core/log.h"
 #include "core/text.h"
+#include "data/coco_classes.h"
+#include "data/formats/coco_json.h"
 
 namespace mtyolo::cli {
 
@@ -77,6 +80,22 @@ std::vector<std::string> image_ids(const data::Dataset& dataset, const std::vect
   if (count > 0)
     log::warning("{} images share their id with another ({}): predictions.json names them by their path",
                  count, example);
+  return ids;
+}
+
+std::vector<int64_t> category_ids(const data::DataCfg& cfg, const std::string& entry,
+                                  const std::vector<std::string>& names) {
+  std::vector<int64_t> ids(names.size());
+  std::iota(ids.begin(), ids.end(), int64_t{0});
+  if (names == cfg.names && lower_case(entry).ends_with(".json")) {
+    const data::CocoFile coco =
+        data::parse_coco_json(data::read_data_file(entry, data::kMaxCocoBytes), entry);
+    const std::vector<int> classes = data::coco_classes(coco, names, entry);
+    for (size_t i = 0; i < classes.size(); ++i)
+      if (classes[i] >= 0) ids[size_t(classes[i])] = coco.categories[i].id;
+  } else if (names == data::coco_class_names()) {
+    ids.assign(data::coco_category_ids().begin(), data::coco_category_ids().end());
+  }
   return ids;
 }
 

@@ -1,4 +1,4 @@
-// What `val` leaves in its run folder: predictions.json and labels/*.txt (eval.md section 1.2).
+// What `val` and `train` leave in their run folders: predictions.json and labels/*.txt (eval.md section 1.2).
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 
 #include "core/file.h"
 #include "data/batch.h"
+#include "data/data_cfg.h"
 #include "data/dataset.h"
 #include "train/evaluate.h"
 
@@ -19,6 +20,11 @@ std::vector<std::string> unique_names(const data::Dataset& dataset);
 // The ids of COCO results as JSON text: the id of a COCO file; else the stem as a number where it has only
 // digits, else the stem. Images whose id another has as well get their unique name, and a warning.
 std::vector<std::string> image_ids(const data::Dataset& dataset, const std::vector<std::string>& names);
+
+// Of COCO results, by class id: those of the COCO file `entry` (one of the split's), else COCO's for its
+// classes, else the class ids.
+std::vector<int64_t> category_ids(const data::DataCfg& cfg, const std::string& entry,
+                                  const std::vector<std::string>& names);
 
 struct ValOutputParams {
   std::string folder;

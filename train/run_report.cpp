@@ -10,8 +10,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kWorst = 8, kShown = 2;
-// Sides that keep the page of a run with two heads below three megabytes.
+// Sides and sizes that keep the page of a run with two heads below three megabytes.
 constexpr int kChartSide = 1100, kBatchSide = 760, kDataSide = 800, kWorstSide = 440;
+constexpr size_t kPictureBytes = 150'000, kWorstBytes = 70'000;
 
 std::string text_of(const Document& value) {
   if (!value.is_list()) return value.text;
@@ -138,7 +139,9 @@ void RunReport::show(std::vector<ReportPicture>& where, const std::string& file,
   if (!fs::exists(path, ignored)) return;
   writer_(name + " in report.html", [&] {
     where.push_back(
-        {title, "", preview(fs::path(name).stem().string() + ".jpg", data::read_image(path), max_side).file});
+        {title, "",
+         preview(fs::path(name).stem().string() + ".jpg", data::read_image(path), max_side, kPictureBytes)
+             .file});
   });
 }
 
@@ -174,9 +177,9 @@ void RunReport::add_worst() {
     writer_("the worst images in report.html", [&] {
       const data::Image drawn = draw_errors(val_set_->read(w.index), w.result, report_.classes, kWorstSide);
       report_.worst.push_back({fs::path(val_set_->sample(w.index).path).filename().string(),
-                               fmt::format("{} right, {} false, {} missed", w.score.right,
-                                           w.score.false_positives, w.score.missed),
-                               preview("worst.jpg", drawn, kWorstSide).file});
+                               fmt::format("{} right (green), {} false (red), {} missed (orange)",
+                                           w.score.right, w.score.false_positives, w.score.missed),
+                               preview("worst.jpg", drawn, kWorstSide, kWorstBytes).file});
     });
 }
 

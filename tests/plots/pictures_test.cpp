@@ -272,6 +272,10 @@ TEST_CASE("plots: a preview is a JPEG of at most the side asked for", "[plots]")
   const Preview same = preview("a.jpg", data::Image(40, 30), 500);
   CHECK(same.width == 40);
   CHECK(preview("a.jpg", data::Image(3000, 1), 300).height == 1);
+  data::Image noise(400, 400);
+  for (size_t i = 0; i < noise.pixels.size(); ++i) noise.pixels[i] = uint8_t(i * i * 31 >> 7);
+  CHECK(preview("a.jpg", noise, 400, 30000).file.bytes.size() <= 30000);
+  CHECK(preview("a.jpg", noise, 400, 1).width >= 75);
 }
 
 TEST_CASE("plots: pictures are written by their ending", "[plots]") {

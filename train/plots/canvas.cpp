@@ -38,6 +38,10 @@ size_t next_character(const std::string& text, size_t at) {
 void Canvas::mix(int x, int y, Rgb colour, double share) {
   uint8_t* pixel = image_.row(y) + x * 3;
   const uint8_t ink[3] = {colour.r, colour.g, colour.b};
+  if (share >= 1) {
+    std::copy_n(ink, 3, pixel);
+    return;
+  }
   for (int c = 0; c < 3; ++c) pixel[c] = uint8_t(std::lrint(pixel[c] + (ink[c] - pixel[c]) * share));
 }
 

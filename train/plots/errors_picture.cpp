@@ -87,8 +87,7 @@ data::Image draw_errors(const data::Image& image, const ImageResult& result, con
   std::vector<data::LabelledBox> boxes;
   for (size_t t = 0; t < result.truth.size(); ++t)
     if (const TruthBox& b = result.truth[t]; !v.truth_found[t])
-      boxes.push_back(
-          {b.x1 * sx, b.y1 * sy, b.x2 * sx, b.y2 * sy, "missed " + classes.label(b.cls), kMissed});
+      boxes.push_back({b.x1 * sx, b.y1 * sy, b.x2 * sx, b.y2 * sy, classes.label(b.cls), kMissed});
   for (const bool right : {false, true})
     for (size_t i = 0; i < result.found.size(); ++i)
       if (const ScoredBox& b = result.found[i]; v.shown[i] && v.right[i] == right)

@@ -26,12 +26,13 @@ PictureFile encode_picture(const std::string& name, const data::Image& image);
 void write_picture(const std::string& folder, const PictureFile& picture);
 
 // A JPEG of lower quality whose sides are at most `max_side`: what pages and event files hold of a picture.
+// It is made smaller until it has at most `max_bytes` (0 = any number) or its sides are a quarter.
 inline constexpr int kPreviewQuality = 85;
 struct Preview {
   PictureFile file;
   int width = 0, height = 0;
 };
-Preview preview(const std::string& name, const data::Image& image, int max_side);
+Preview preview(const std::string& name, const data::Image& image, int max_side, size_t max_bytes = 0);
 
 // results.csv in memory: columns as in conventions.md section 6; NaN = no value.
 struct ResultsTable {
@@ -107,8 +108,8 @@ struct ImageScore {
 ImageScore score_image(const ImageResult& result, int index = 0);
 // The `count` images of lowest F1 (then most errors, then first), those without errors left out.
 std::vector<ImageScore> worst_images(std::span<const ImageResult> images, int count);
-// The image with right boxes in green, false ones in red, missed truth in orange; brought to a longest side of
-// `max_side`, so that the labels are small beside what they name.
+// The image with right boxes in green, false ones in red, missed truth in orange; brought to a longest side
+// of `max_side`, so that the labels are small beside what they name.
 data::Image draw_errors(const data::Image& image, const ImageResult& result, const ClassTable& classes,
                         int max_side = 640);
 
