@@ -1,5 +1,6 @@
 // mtyolo demo: draws a data set, trains two heads on it, validates, infers and exports: the commands a user
 // would type, one after the other, in at most some minutes and without any file or network.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -58,7 +59,7 @@ class Demo : public Verb {
                                              "--batch-size", batch,
                                              "--nbs",        batch,
                                              "--optimizer",  "adam",
-                                             "--val-period", epochs,
+                                             "--val-period", std::to_string(std::max(1, epochs_ / 5)),
                                              "--workers",    "2",
                                              "--project",    folder_.parent_path().string(),
                                              "--name",       folder_.filename().string(),

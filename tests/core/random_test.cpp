@@ -29,7 +29,7 @@ TEST_CASE("random: a stream is a function of seed, stream and position", "[core]
   CHECK(first.size() == 18);
 }
 
-TEST_CASE("random: uniform draws fill [0, 1) evenly", "[core][random]") {
+TEST_CASE("random: uniform draws fill 0 to 1 evenly", "[core][random]") {
   RandomStream r(1, 2, 3);
   std::array<int, 10> bins{};
   for (int i = 0; i < 100000; ++i) {

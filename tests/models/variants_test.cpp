@@ -79,8 +79,8 @@ TEST_CASE("variants: every shipped cfg has the parameters, operations and layers
   CHECK(conv_flops(fused, 1, 1280, 1280) / 1e9 == Approx(v.fused_1280).margin(0.005));
 }
 
-TEST_CASE("variants: the table covers every cfg that is shipped") {
-  CHECK(kVariants.size() == shipped_cfg_names().size());
+TEST_CASE("variants: the table covers every cfg that is shipped but the demo's own") {
+  CHECK(kVariants.size() + 1 == shipped_cfg_names().size());
 }
 
 TEST_CASE("variants: predictions number 25200 at 640 and 102000 at 1280 pixels") {

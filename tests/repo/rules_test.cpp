@@ -98,3 +98,17 @@ TEST_CASE("repo: the launcher looks at every folder of the program for changes")
     CHECK(std::find(listed.begin(), listed.end(), f->folder) != listed.end());
   }
 }
+
+TEST_CASE("repo: names of tests have balanced brackets, or CMake runs those after them as one") {
+  int seen = 0;
+  for (const SourceFile& f : source_files()) {
+    if (f.folder != "tests") continue;
+    for (const std::string& line : f.lines) {
+      if (!line.starts_with("TEST_CASE(")) continue;
+      ++seen;
+      INFO(f.path << ": " << line);
+      CHECK(std::count(line.begin(), line.end(), '[') == std::count(line.begin(), line.end(), ']'));
+    }
+  }
+  CHECK(seen > 100);
+}
