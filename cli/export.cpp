@@ -1,9 +1,11 @@
-// mtyolo export: a network as a file for other engines, checked against the native forward pass.
+// mtyolo export: a network as a file for other engines, checked against the native forward pass, or its
+// tensors for PyTorch, read back bit for bit.
 #include <algorithm>
 #include <filesystem>
 
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/write_model.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "models/export/onnx_run.h"
@@ -14,22 +16,37 @@ namespace {
 
 using models::OnnxOptions;
 
+const std::vector<std::string> kFormats{"onnx", "pt"};
 // Formats of the finished command (conventions.md section 2) that this version does not write.
-const std::vector<std::string> kPlannedFormats{"deepstream", "triton",      "ncnn", "darknet",
-                                               "wts",        "safetensors", "pt"};
+const std::vector<std::string> kPlannedFormats{"deepstream", "triton", "ncnn",
+                                               "darknet",    "wts",    "safetensors"};
+constexpr const char* kOnnxFlags[] = {"decode", "head-layout", "img-size", "batch-size",
+                                      "opset",  "tolerance",   "verify"};
 
 [[noreturn]] void fail_format(const std::string& message, const std::string& suggestion) {
   throw Error({ExitCode::kUsage, "usage", message, {}, {}, suggestion});
 }
 
+bool is_one_of(const std::string& word, const std::vector<std::string>& words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
 void check_format(const std::string& format) {
-  if (format == "onnx") return;
-  if (std::find(kPlannedFormats.begin(), kPlannedFormats.end(), format) != kPlannedFormats.end())
-    fail_format(fmt::format("the format {} is not part of this version", mtyolo::quoted(format)),
-                "this version writes onnx");
-  const std::string near = nearest_name(format, std::vector<std::string>{"onnx"});
+  if (is_one_of(format, kFormats)) return;
+  const std::string ours = "this version writes onnx and pt";
+  if (is_one_of(format, kPlannedFormats))
+    fail_format(fmt::format("the format {} is not part of this version", mtyolo::quoted(format)), ours);
+  const std::string near = nearest_name(format, kFormats);
   fail_format(fmt::format("unknown format {}", mtyolo::quoted(format)),
-              near.empty() ? "this version writes onnx" : "did you mean 'onnx'?");
+              near.empty() ? ours : fmt::format("did you mean '{}'?", near));
+}
+
+// A copy in f32 of what is floating; batch counters stay integers.
+models::StateDict in_f32(const models::StateDict& tensors) {
+  models::StateDict out;
+  for (const auto& [name, tensor] : tensors.entries())
+    out.add(name, (is_floating(tensor.dtype()) ? tensor.to(DType::kF32) : tensor).contiguous());
+  return out;
 }
 
 std::string shape_list(const std::vector<models::OnnxOutput>& outputs) {
@@ -41,8 +58,12 @@ std::string shape_list(const std::vector<models::OnnxOutput>& outputs) {
 class Export : public Verb {
  public:
   void register_options(Options& options) override {
+    options_ = &options;
     options.positional({"WEIGHTS", "the checkpoint to export", true, {"weights"}}, weights_);
-    options.list("format", formats_, "what to write: onnx");
+    options.list("format", formats_,
+                 "onnx, or pt: the plain dict {yolov7's parameter name: f32 tensor} for PyTorch's "
+                 "load_state_dict(torch.load(FILE)); of a model with several heads, what belongs to one head "
+                 "is named heads.NAME.model.N...");
     options.choice("decode", decode_, {"grid", "raw"}, "boxes and scores, or the logits of every level");
     options.choice("head-layout", head_layout_, {"merged", "split"},
                    "one output for all heads, or one per head");
@@ -52,11 +73,44 @@ class Export : public Verb {
     options.toggle("verify", verify_, "run the file and compare it with the native forward pass");
     options.real("tolerance", tolerance_, 0, 1,
                  "largest difference that passes: scores, and boxes as fractions of the side");
-    options.text("out", out_, "file to write; default: WEIGHTS with the ending of the format");
+    options.text("out", out_, "file to write; default: WEIGHTS with the ending .onnx or _state_dict.pt");
   }
 
   ExitCode run(const CommonOptions& common) override {
     for (const std::string& format : formats_) check_format(format);
+    if (formats_.size() != 1)
+      fail_format(fmt::format("{} formats are given", formats_.size()), "this version writes one per run");
+    return formats_[0] == "pt" ? export_pt(common) : export_onnx_file(common);
+  }
+
+ private:
+  ExitCode export_pt(const CommonOptions& common) {
+    for (const char* flag : kOnnxFlags)
+      if (options_->given(flag))
+        fail_format(fmt::format("--{} says how an ONNX file is made", flag), "leave it out with --format pt");
+    const std::filesystem::path source = weights_;
+    const std::string path =
+        out_.empty() ? (source.parent_path() / (source.stem().string() + "_state_dict.pt")).string() : out_;
+    if (!path.ends_with(".pt"))
+      fail_format(fmt::format("--out is {}, expected a name that ends in .pt", mtyolo::quoted(path)), {});
+    check_weights_out(path, weights_);
+    const models::StateDict tensors = in_f32(models::load_model(weights_).weights);
+    write_verified_state_dict(path, tensors);
+    if (common.json) {
+      Json document = json_document("export");
+      document["format"] = "pt";
+      document["path"] = path;
+      document["size_bytes"] = file_bytes(path);
+      document["tensors"] = tensors.size();
+      print_json(document);
+    } else {
+      print(fmt::format("{}: {}, {} tensors, read back bit for bit\n", path, human_bytes(file_bytes(path)),
+                        tensors.size()));
+    }
+    return ExitCode::kDone;
+  }
+
+  ExitCode export_onnx_file(const CommonOptions& common) {
     const models::Model model = models::load_model(weights_);
     const OnnxOptions options = onnx_options();
     const std::string path =
@@ -82,7 +136,6 @@ class Export : public Verb {
     return ExitCode::kDone;
   }
 
- private:
   OnnxOptions onnx_options() const {
     OnnxOptions options;
     if (decode_ == "raw") options.decode = OnnxOptions::Decode::kRaw;
@@ -108,6 +161,7 @@ class Export : public Verb {
     return line + "\n";
   }
 
+  const Options* options_ = nullptr;
   std::string weights_, decode_ = "grid", head_layout_ = "merged", out_;
   std::vector<std::string> formats_{"onnx"};
   int img_size_ = 640, batch_size_ = 1, opset_ = 12;

@@ -38,23 +38,28 @@ class TemporaryFile {
   std::string path_;
 };
 
+[[noreturn]] void fail_read_back(const std::string& out, const std::string& what) {
+  throw Error(
+      {ExitCode::kVerify, "read_back", what + " differs from what was written", out, {}, "check the disk"});
+}
+
+void check_tensors(const std::string& out, const models::StateDict& wrote, const models::StateDict& read) {
+  if (wrote.size() != read.size())
+    fail_read_back(out, fmt::format("the number of tensors, {}, ", read.size()));
+  for (const auto& [name, tensor] : wrote.entries()) {
+    const Tensor* found = read.find(name);
+    if (found == nullptr || !bit_equal(tensor, *found))
+      fail_read_back(out, "the tensor " + mtyolo::quoted(name));
+  }
+}
+
 void check_read_back(const std::string& out, const models::Checkpoint& wrote,
                      const models::Checkpoint& read) {
-  const models::StateDict& a = wrote.inference_weights();
-  const models::StateDict& b = read.inference_weights();
-  const auto differs = [&](const std::string& what) {
-    throw Error(
-        {ExitCode::kVerify, "read_back", what + " differs from what was written", out, {}, "check the disk"});
-  };
-  if (a.size() != b.size()) differs(fmt::format("the number of tensors, {}, ", b.size()));
-  for (const auto& [name, tensor] : a.entries()) {
-    const Tensor* found = b.find(name);
-    if (found == nullptr || !bit_equal(tensor, *found)) differs("the tensor " + mtyolo::quoted(name));
-  }
-  if (wrote.names != read.names) differs("the list of class names");
+  check_tensors(out, wrote.inference_weights(), read.inference_weights());
+  if (wrote.names != read.names) fail_read_back(out, "the list of class names");
   const int nc = int(wrote.names.size());
   if (models::heads_from_document(wrote.heads, nc) != models::heads_from_document(read.heads, nc))
-    differs("the list of heads");
+    fail_read_back(out, "the list of heads");
 }
 
 }  // namespace
@@ -93,6 +98,13 @@ void write_verified(const std::string& out, const models::Checkpoint& checkpoint
   else models::write_pt(file.path(), checkpoint);
   check_read_back(out, checkpoint, models::read_checkpoint(file.path()));
   verify(file.path());
+  file.become(out);
+}
+
+void write_verified_state_dict(const std::string& out, const models::StateDict& tensors) {
+  const TemporaryFile file(out);
+  models::write_state_dict(file.path(), tensors);
+  check_tensors(out, tensors, models::read_checkpoint(file.path()).model);
   file.become(out);
 }
 

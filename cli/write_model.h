@@ -18,6 +18,9 @@ void check_weights_out(const std::string& out, const std::string& input);
 void write_verified(const std::string& out, const models::Checkpoint& checkpoint,
                     const std::function<void(const std::string& path)>& verify);
 
+// The same for a plain dict of tensors (models::write_state_dict).
+void write_verified_state_dict(const std::string& out, const models::StateDict& tensors);
+
 // Bytes of a file.
 uint64_t file_bytes(const std::string& path);
 

@@ -75,6 +75,9 @@ Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_
 // `before_rename` runs when all bytes are on the disk and the file is about to get its name.
 void write_pt(const std::string& path, const Checkpoint& checkpoint,
               const std::function<void()>& before_rename = {});
+// The tensors alone, as the plain dict {name: tensor} that PyTorch's `load_state_dict(torch.load(path))`
+// takes.
+void write_state_dict(const std::string& path, const StateDict& tensors);
 // The inference weights, with cfg, names and heads as JSON text in the metadata.
 void write_safetensors(const std::string& path, const Checkpoint& checkpoint);
 

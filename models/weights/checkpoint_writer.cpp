@@ -108,12 +108,10 @@ const char* safetensors_code(DType type) {
   return "F32";
 }
 
-}  // namespace
-
-void write_pt(const std::string& path, const Checkpoint& checkpoint,
-              const std::function<void()>& before_rename) {
-  PickleWriter writer;
-  const std::string pickle = pickle_of(checkpoint, writer), version = "3\n", order = "little";
+// The zip around a finished pickle and its storages.
+void write_archive(const std::string& path, const std::string& pickle, const PickleWriter& writer,
+                   const std::function<void()>& before_rename) {
+  const std::string version = "3\n", order = "little";
   const auto text = [](const std::string& t) { return std::as_bytes(std::span(t)); };
   std::vector<ManifestPart> parts{
       {"data.pkl", text(pickle)}, {"version", text(version)}, {"byteorder", text(order)}};
@@ -130,6 +128,21 @@ void write_pt(const std::string& path, const Checkpoint& checkpoint,
   for (const ManifestPart& part : parts) zip.add("archive/" + part.name, part.bytes);
   zip.finish();
   file.commit(before_rename);
+}
+
+}  // namespace
+
+void write_pt(const std::string& path, const Checkpoint& checkpoint,
+              const std::function<void()>& before_rename) {
+  PickleWriter writer;
+  write_archive(path, pickle_of(checkpoint, writer), writer, before_rename);
+}
+
+void write_state_dict(const std::string& path, const StateDict& tensors) {
+  MTYOLO_CHECK(!tensors.empty(), "no tensors to write to {}", mtyolo::quoted(path));
+  PickleWriter writer;
+  put_tensors(writer, tensors);
+  write_archive(path, writer.finish(), writer, {});
 }
 
 void write_safetensors(const std::string& path, const Checkpoint& checkpoint) {
