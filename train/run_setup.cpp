@@ -23,9 +23,11 @@ void open_sets(Context& ctx, RunSetup& run) {
   params.single_cls = s.single_cls;
   params.strict = s.strict;
   params.threads = ctx.pool().size();
-  run.val_set = s.noval ? nullptr : data::open_dataset(run.data, run.data.val, params);
+  data::DataCfg files = run.data;
+  files.names = run.label_names;
+  run.val_set = s.noval ? nullptr : data::open_dataset(files, files.val, params);
   params.fraction = s.fraction;
-  run.train_set = data::open_dataset(run.data, run.data.train, params);
+  run.train_set = data::open_dataset(files, files.train, params);
   data::log_report("train", run.train_set->report());
   if (run.val_set) data::log_report("val", run.val_set->report());
   run.fingerprint = set_fingerprint(*run.train_set);
@@ -34,15 +36,16 @@ void open_sets(Context& ctx, RunSetup& run) {
         "the training set has no labelled object at all: the network can only learn to find nothing");
 }
 
-data::DataCfg read_data(const Settings& settings) {
+void read_data(RunSetup& run) {
+  const Settings& settings = run.settings;
   if (settings.data.empty())
     throw Error({ExitCode::kUsage, "usage", "train needs a data set", {}, {}, "give a DATA.yaml"});
-  data::DataCfg data = data::read_data_cfg(settings.data, data::DataCfgUse::kPaths);
+  run.data = data::read_data_cfg(settings.data, data::DataCfgUse::kPaths);
   if (settings.single_cls) {
-    data.heads.clear();
-    if (data.names.size() != 1) data.names = {"item"};
+    run.label_names = run.data.names;
+    run.data.heads.clear();
+    if (run.data.names.size() != 1) run.data.names = {"item"};
   }
-  return data;
 }
 
 std::vector<data::Size2> anchors_of(const models::Head& head) {
@@ -169,7 +172,7 @@ RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Check
   RunSetup run;
   run.settings = settings;
   run.resumed = resume != nullptr;
-  run.data = read_data(settings);
+  read_data(run);
   if (resume != nullptr) {
     check_resumed_data(run, *resume);
     run.hyp = hyp_from_document(resume->hyp);
@@ -181,6 +184,7 @@ RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Check
     run.hyp = read_hyp(settings.hyp);
     run.model = starting_model(settings, run.data, run.notes);
   }
+  if (!settings.single_cls) run.label_names = run.data.names;
   settle_size(run);
   open_sets(ctx, run);
   if (resume == nullptr && !settings.noautoanchor) check_anchors(run);

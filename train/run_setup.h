@@ -17,7 +17,8 @@ namespace mtyolo::train {
 struct RunSetup {
   Settings settings;  // img_size already a multiple of the stride
   Hyp hyp;
-  data::DataCfg data;  // heads are those of the network; empty = one head
+  data::DataCfg data;                    // heads are those of the network; empty = one head
+  std::vector<std::string> label_names;  // what class ids in label files mean; with single_cls not data.names
   std::unique_ptr<data::Dataset> train_set, val_set;
   std::string fingerprint;  // of the training set
   models::Model model;

@@ -184,7 +184,9 @@ void Trainer::write_settings() const {
   put_field(d, "threads", ctx_.pool().size());
   write_file_atomically(folder_ + "/opt.yaml", to_yaml(d));
   write_file_atomically(folder_ + "/hyp.yaml", hyp_yaml(setup_.hyp, learner_->scaled()));
-  write_file_atomically(folder_ + "/data.yaml", to_yaml(data_document(setup_.data)));
+  data::DataCfg data = setup_.data;
+  data.names = setup_.label_names;
+  write_file_atomically(folder_ + "/data.yaml", to_yaml(data_document(data)));
   write_file_atomically(folder_ + "/cfg.yaml", to_yaml(setup_.model.cfg.document));
 }
 
