@@ -175,7 +175,7 @@ class Demo : public Verb {
   CommonOptions common_;
   fs::path folder_;
   std::string data_file_, out_;
-  int images_ = 600, size_ = 128, epochs_ = 20;
+  int images_ = 600, size_ = 128, epochs_ = 24;
   double seconds_ = 85;
 };
 

@@ -68,10 +68,11 @@ void kite(Pen& pen, RandomStream& random) {
 
 void plane(Pen& pen, RandomStream& random) {
   const Rgb body = mix(kWhite, pick(random), 0.12), wing = pick(random);
-  pen.polygon({{0.55, -0.05}, {0.85, -0.55}, {1.02, -0.55}, {0.95, 0}}, wing);
-  pen.oval({0, 0}, 1, 0.2, body);
-  pen.polygon({{-0.15, 0.02}, {0.45, 0.55}, {0.65, 0.55}, {0.3, 0.02}}, wing);
-  for (double x = -0.7; x < 0.5; x += 0.22) pen.oval({x, -0.05}, 0.05, 0.05, {70, 110, 150});
+  pen.polygon({{0.5, -0.1}, {0.8, -0.75}, {1.05, -0.75}, {0.95, 0}}, wing);
+  pen.polygon({{-0.2, -0.1}, {0.35, -0.5}, {0.55, -0.5}, {0.3, -0.1}}, mix(wing, kBlack, 0.3));
+  pen.oval({0, 0}, 1, 0.28, body);
+  pen.polygon({{-0.3, 0.05}, {0.35, 0.75}, {0.65, 0.75}, {0.3, 0.05}}, wing);
+  for (double x = -0.6; x < 0.5; x += 0.25) pen.oval({x, -0.08}, 0.08, 0.08, {70, 110, 150});
 }
 
 void bird(Pen& pen, RandomStream& random) {
