@@ -24,7 +24,7 @@ class Train : public Verb {
     o.text("cfg", s.cfg, "model description, a shipped name or a path (from the weights, else yolov7)");
     o.text("hyp", s.hyp, "hyper-parameters: p5, p6, tiny, custom or a file");
     o.integer("epochs", s.epochs, 1, 100000, "passes over the training set");
-    o.integer("batch-size", s.batch_size, 1, 4096, "images per micro-batch");
+    o.integer("batch-size", s.batch_size, -1, 4096, "images per micro-batch; -1: what memory holds");
     o.integer("nbs", s.nbs, 1, 65536, "nominal batch size: micro-batches are accumulated up to it");
     o.image_size("img-size", s.img_size, "side of the network input");
     o.integer("workers", s.workers, 0, 256, "threads that read and augment images");

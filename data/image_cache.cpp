@@ -42,15 +42,6 @@ std::optional<uint64_t> number_in(const std::string& path, std::string_view afte
   return std::nullopt;
 }
 
-// What the system and the control group of this process have left.
-uint64_t available_memory() {
-  uint64_t bytes = number_in("/proc/meminfo", "MemAvailable:").value_or(0) * 1024;
-  const auto limit = number_in("/sys/fs/cgroup/memory.max"),
-             used = number_in("/sys/fs/cgroup/memory.current");
-  if (limit && used) bytes = std::min(bytes, *limit - std::min(*limit, *used));
-  return bytes;
-}
-
 uint64_t scaled_bytes(const Sample& sample, int img_size) {
   const double longer = std::max({1, sample.width, sample.height});
   const double ratio = img_size / longer;
@@ -58,6 +49,14 @@ uint64_t scaled_bytes(const Sample& sample, int img_size) {
 }
 
 }  // namespace
+
+uint64_t available_memory() {
+  uint64_t bytes = number_in("/proc/meminfo", "MemAvailable:").value_or(0) * 1024;
+  const auto limit = number_in("/sys/fs/cgroup/memory.max"),
+             used = number_in("/sys/fs/cgroup/memory.current");
+  if (limit && used) bytes = std::min(bytes, *limit - std::min(*limit, *used));
+  return bytes;
+}
 
 std::shared_ptr<const Image> load_tile(const Dataset& dataset, int64_t index, int img_size, bool augment) {
   Image image = dataset.read(index);

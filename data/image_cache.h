@@ -17,6 +17,9 @@ namespace mtyolo::data {
 // size that the scan noted.
 std::shared_ptr<const Image> load_tile(const Dataset& dataset, int64_t index, int img_size, bool augment);
 
+// Bytes that the system and the control group of this process have left.
+uint64_t available_memory();
+
 enum class CacheMode { kRam, kDisk };
 
 struct ImageCacheParams {

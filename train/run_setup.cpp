@@ -7,6 +7,7 @@
 #include "core/sha256.h"
 #include "core/text.h"
 #include "data/anchors.h"
+#include "data/image_cache.h"
 #include "models/heads.h"
 #include "train/document_fields.h"
 
@@ -108,6 +109,23 @@ void check_resumed_data(const RunSetup& run, const models::Checkpoint& checkpoin
          fmt::format("start a new run: --weights {}", checkpoint.file)});
 }
 
+// --batch-size -1: the largest power of two, up to the nominal batch and the set, whose estimate leaves a
+// third of the free memory alone.
+void choose_batch(RunSetup& run) {
+  const uint64_t free = data::available_memory(), room = free / 3 * 2;
+  Settings& s = run.settings;
+  s.batch_size = 1;
+  for (int batch = 2; batch <= s.nbs && batch <= run.train_set->size(); batch *= 2) {
+    Settings larger = s;
+    larger.batch_size = batch;
+    if (estimate_memory(run.model.graph, larger) > room) break;
+    s.batch_size = batch;
+  }
+  run.notes.push_back(fmt::format("batch size {}: about {:.1f} of {:.1f} GiB free", s.batch_size,
+                                  double(estimate_memory(run.model.graph, s)) / double(1 << 30),
+                                  double(free) / double(1 << 30)));
+}
+
 }  // namespace
 
 std::string set_fingerprint(const data::Dataset& dataset) {
@@ -168,6 +186,15 @@ Document data_document(const data::DataCfg& data) {
   return d;
 }
 
+uint64_t estimate_memory(const models::Graph& graph, const Settings& s) {
+  constexpr double kCopiesOfWeights = 7, kKept = 0.7;  // of the values
+  double values = 0;
+  for (const Shape& shape : models::infer_shapes(graph, 1, s.img_size, s.img_size))
+    values += double(shape.numel());
+  const double floats = kKept * values * s.batch_size + kCopiesOfWeights * double(graph.parameter_count());
+  return uint64_t(floats * sizeof(float));
+}
+
 RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Checkpoint* resume) {
   RunSetup run;
   run.settings = settings;
@@ -187,6 +214,9 @@ RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Check
   if (!settings.single_cls) run.label_names = run.data.names;
   settle_size(run);
   open_sets(ctx, run);
+  if (settings.batch_size == 0)
+    fail(ExitCode::kUsage, "usage", "--batch-size 0: expected 1 or more, or -1 for what memory holds");
+  if (run.settings.batch_size < 0) choose_batch(run);
   if (resume == nullptr && !settings.noautoanchor) check_anchors(run);
   run.frozen = frozen_parameters(run.model.graph, settings.freeze);
   return run;

@@ -43,6 +43,10 @@ std::set<std::string> frozen_parameters(const models::Graph& graph, const std::v
 // The data.yaml of the run folder: absolute paths, names, heads. read_data_cfg takes it back.
 Document data_document(const data::DataCfg& data);
 
+// Bytes that a run will take at its settings' size and batch: values kept for the backward pass, weights with
+// gradient, moment, average and the copy being saved. Its constants were measured on yolov7-tiny.
+uint64_t estimate_memory(const models::Graph& graph, const Settings& settings);
+
 // Parts of prepare_run.
 models::Model starting_model(const Settings& settings, data::DataCfg& data, std::vector<std::string>& notes);
 models::Model resumed_model(const models::Checkpoint& checkpoint);

@@ -99,16 +99,6 @@ ScheduleParams schedule_params(const RunSetup& setup, int64_t batches) {
   return p;
 }
 
-// Values kept for the backward pass, weights with gradient, moment, average and the copy being saved.
-double memory_estimate_gb(const models::Graph& graph, const Settings& s) {
-  constexpr double kCopiesOfWeights = 7, kKept = 0.7;  // of the values; measured on yolov7-tiny
-  double values = 0;
-  for (const Shape& shape : models::infer_shapes(graph, 1, s.img_size, s.img_size))
-    values += double(shape.numel());
-  const double bytes = kKept * values * s.batch_size + kCopiesOfWeights * double(graph.parameter_count());
-  return bytes * sizeof(float) / kGib;
-}
-
 }  // namespace
 
 const char* name_of(EndReason reason) {
@@ -215,7 +205,7 @@ std::vector<std::string> Trainer::plan() const {
                                 learner_->store().parameters().size(), fmt::join(s.freeze, ","),
                                 s.unfreeze_at > 0 ? fmt::format(", until epoch {}", s.unfreeze_at) : ""));
   if (s.freeze_bn) lines.push_back("frozen: running statistics of all batch norms");
-  lines.push_back(fmt::format("memory: about {:.1f} GiB{}", memory_estimate_gb(graph, s),
+  lines.push_back(fmt::format("memory: about {:.1f} GiB{}", double(estimate_memory(graph, s)) / kGib,
                               s.recompute ? " without --recompute, less with it" : ""));
   if (setup_.resumed)
     lines.push_back(fmt::format("resumed: epoch {}, batch {}, optimizer step {}", state_.epoch, state_.batch,

@@ -194,3 +194,32 @@ TEST_CASE("train: auxiliary heads learn, and the deploy form without them predic
   CHECK(difference.worst(kTinySide) < 1e-4);
   CHECK(difference.worst(kTinySide) > 0);  // another order of the same sums
 }
+
+TEST_CASE("train: --batch-size -1 takes what memory, set and nominal batch hold, and 0 is refused",
+          "[train][flags]") {
+  ShortRun tiny;
+  Context ctx(1);
+  tiny.settings.batch_size = -1;
+  tiny.settings.nbs = 64;
+  CHECK(prepare_run(ctx, tiny.settings, nullptr).settings.batch_size == 16);  // the set
+  tiny.settings.nbs = 8;
+  CHECK(prepare_run(ctx, tiny.settings, nullptr).settings.batch_size == 8);
+  tiny.settings.img_size = 32768;  // one image fills any memory
+  CHECK(prepare_run(ctx, tiny.settings, nullptr).settings.batch_size == 1);
+  tiny.settings.batch_size = 0;
+  CHECK_THROWS_AS(prepare_run(ctx, tiny.settings, nullptr), Error);
+}
+
+TEST_CASE("train: the memory estimate grows with batch and size", "[train][flags]") {
+  ShortRun tiny;
+  Context ctx(1);
+  const RunSetup run = prepare_run(ctx, tiny.settings, nullptr);
+  Settings s = run.settings;
+  const uint64_t one = estimate_memory(run.model.graph, s);
+  s.batch_size *= 2;
+  const uint64_t two = estimate_memory(run.model.graph, s);
+  s.batch_size *= 2;
+  CHECK(estimate_memory(run.model.graph, s) - two == 2 * (two - one));
+  s.img_size *= 2;
+  CHECK(estimate_memory(run.model.graph, s) > 3 * two);
+}
