@@ -47,12 +47,6 @@ const SubjectEntry& find_subject(const std::string& name) {
              usage);
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 class Bench : public Verb {
  public:
   void register_options(Options& o) override {
@@ -238,6 +232,13 @@ class Bench : public Verb {
 };
 
 }  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
 
 std::unique_ptr<Verb> make_bench() { return std::make_unique<Bench>(); }
 

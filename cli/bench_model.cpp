@@ -10,12 +10,6 @@
 namespace mtyolo::cli {
 namespace {
 
-double median_of(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + int64_t(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
 class BenchModel : public BenchSubject {
  public:
   BenchModel(Context& ctx, const CommonOptions& common, BenchParams& params) {
@@ -40,7 +34,7 @@ class BenchModel : public BenchSubject {
     std::vector<BenchLayer> layers;
     for (size_t i = 0; i < ms.size(); ++i) {
       const models::Plan::StepInfo& info = plan.steps()[i];
-      const double time = median_of(ms[i]);
+      const double time = median(ms[i]);
       layers.push_back({info.op, info.scope, info.detail, time, time > 0 ? info.flops / time * 1e-6 : 0});
     }
     return layers;

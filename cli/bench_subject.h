@@ -22,6 +22,8 @@ struct BenchLayer {
   double ms = 0, gflops = 0;
 };
 
+double median(std::vector<double> values);  // 0 of none
+
 class BenchSubject {
  public:
   virtual ~BenchSubject() = default;

@@ -2,7 +2,6 @@
 // Also what bench/peers/train.py times beside PyTorch.
 #include "autograd/parameter.h"
 #include "cli/bench_subject.h"
-#include "core/profile.h"
 #include "core/random.h"
 #include "models/model.h"
 #include "models/train_graph.h"

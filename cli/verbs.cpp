@@ -42,22 +42,8 @@ namespace {
 
 const std::map<std::string, std::string> kAliases{{"detect", "infer"}, {"predict", "infer"}};
 
-// Verbs of the finished command (conventions.md section 2), each with those that come nearest to it in what
-// they do.
-const std::map<std::string, std::vector<std::string>> kPlanned{
-    {"train", {"infer", "info"}},
-    {"infer", {"info"}},
-    {"val", {"infer", "info"}},
-    {"import", {"reparam", "info"}},
-    {"export", {"reparam", "info"}},
-    {"reparam", {"export", "info"}},
-    {"anchors", {"info"}},
-    {"split", {"info"}},
-    {"data", {"info"}},
-    {"serve", {"infer", "info"}},
-    {"bench", {"info"}},
-    {"demo", {"infer", "info"}},
-};
+// Verbs of the finished command (conventions.md section 2) that are not built, each with the nearest that is.
+const std::map<std::string, std::string> kPlanned{{"serve", "infer"}};
 
 const VerbEntry* lookup(const std::string& name) {
   for (const VerbEntry& v : verbs())
@@ -71,14 +57,6 @@ std::vector<std::string> names() {
   return all;
 }
 
-std::string nearest_existing(const std::string& planned) {
-  const auto it = kPlanned.find(planned);
-  if (it == kPlanned.end()) return "";
-  const auto near =
-      std::find_if(it->second.begin(), it->second.end(), [](const auto& v) { return lookup(v) != nullptr; });
-  return near == it->second.end() ? "" : *near;
-}
-
 [[noreturn]] void fail_verb(std::string message, std::string suggestion) {
   throw Error({ExitCode::kUsage, "usage", std::move(message), {}, {}, std::move(suggestion)});
 }
@@ -90,10 +68,10 @@ const VerbEntry& find_verb(const std::string& typed) {
   const std::string name = alias == kAliases.end() ? typed : alias->second;
   if (const VerbEntry* v = lookup(name)) return *v;
   const auto all = names();
-  if (kPlanned.contains(name))
+  if (const auto planned = kPlanned.find(name); planned != kPlanned.end())
     fail_verb(fmt::format("the verb {} is not part of this version ({})", mtyolo::quoted(typed),
                           fmt::join(all, ", ")),
-              fmt::format("the nearest verb it has is '{}'", nearest_existing(name)));
+              fmt::format("the nearest verb it has is '{}'", planned->second));
   if (name == "test" || name == "build")
     fail_verb(fmt::format("{} belongs to the launcher", mtyolo::quoted(name)),
               fmt::format("write ./mtyolo {}", name));

@@ -123,6 +123,7 @@ TEST_CASE("train: signals save the run and exit with their code; the run goes on
 
 TEST_CASE("train: killed five times at random, it ends with the bits it would have had") { kill_often(5, 1); }
 
+// A minute long, so not among the tests of every change: ctest -C nightly -L nightly.
 TEST_CASE("train: killed a hundred times at random, it ends with the bits it would have had",
           "[.][nightly]") {
   kill_often(100, 2);

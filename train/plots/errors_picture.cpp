@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "train/box_overlap.h"
 #include "train/plots/chart.h"
 #include "train/plots/pictures.h"
 
@@ -9,14 +10,6 @@ namespace {
 
 constexpr double kMinScore = 0.25, kMinIou = 0.5;
 constexpr Rgb kRight{0, 158, 115}, kFalse{205, 40, 40}, kMissed{240, 150, 0};
-
-double iou(const ScoredBox& a, const TruthBox& b) {
-  const double w = std::min(a.x2, b.x2) - std::max(a.x1, b.x1),
-               h = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
-  if (!(w > 0 && h > 0)) return 0;
-  const double both = w * h;
-  return both / ((a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - both);
-}
 
 // For each found box of enough score whether it is right, and for each truth whether it was found. Crowds
 // count as neither.
@@ -35,7 +28,7 @@ Verdict judge(const ImageResult& result) {
     bool in_crowd = false;
     for (size_t t = 0; t < result.truth.size() && v.shown[i]; ++t) {
       if (result.truth[t].cls != box.cls) continue;
-      const double overlap = iou(box, result.truth[t]);
+      const double overlap = box_iou(box, result.truth[t]);
       if (result.truth[t].crowd) in_crowd |= overlap > 0;
       else if (!v.truth_found[t] && overlap >= best) best = overlap, at = t;
     }
