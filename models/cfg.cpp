@@ -84,8 +84,11 @@ std::vector<std::vector<float>> anchors_from_document(const Document& d, const C
     const auto count = size_t(d.as_int("anchors", 1, kMaxAnchorsPerLevel));
     std::vector<float> level;
     for (size_t i = 0; i < 2 * count; ++i) level.push_back(float(i));
-    const size_t inputs = head.from.size();
-    return std::vector(head.module == "IAuxDetect" ? inputs / 2 : inputs, level);
+    const size_t inputs = head.from.size(), per_level = head.module == "IAuxDetect" ? 2 : 1;
+    if (inputs < per_level || inputs % per_level != 0 || inputs > per_level * size_t(kMaxLevels))
+      throw document_error(d, fmt::format("{} reads {} rows, expected {} for each of 1..{} levels of anchors",
+                                          head.module, inputs, per_level, kMaxLevels));
+    return std::vector(inputs / per_level, level);
   }
   if (!d.is_list() || d.items.empty() || d.items.size() > size_t(kMaxLevels))
     throw document_error(d, fmt::format("anchors are not a list of 1..{} levels", kMaxLevels));

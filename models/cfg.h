@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/document.h"
+#include "models/sharing.h"
 
 namespace mtyolo::models {
 
@@ -36,6 +37,7 @@ struct Cfg {
   double depth_multiple = 1, width_multiple = 1;
   std::vector<std::vector<float>> anchors;  // per level: w,h,w,h,... in input pixels
   std::vector<CfgRow> rows;
+  Sharing sharing;
   Document document;  // in the official layout; stored in the checkpoints we write
 };
 

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "models/sharing.h"
 #include "ops/activation.h"
 #include "ops/add.h"
 #include "ops/batch_norm.h"
@@ -99,7 +100,8 @@ struct Graph {
   std::vector<ParamInfo> params;
   std::vector<Head> heads;
   std::vector<RowInfo> rows;
-  std::vector<std::string> names;  // class names by global id
+  std::vector<std::string> names;   // class names by global id
+  std::vector<Coupling> couplings;  // of soft sharing; both names are in params
   int max_stride = 32;
   int64_t parameter_count() const;  // elements of everything that is not a buffer
   const Head* find_head(const std::string& name) const;

@@ -58,6 +58,13 @@ TEST_CASE("cfg: a count of anchors gives placeholders for every level of the hea
   CHECK(cfg.anchors == std::vector<std::vector<float>>(2, {0, 1, 2, 3, 4, 5}));
 }
 
+TEST_CASE("cfg: a count of anchors needs a head that reads rows for every level") {
+  const std::string message = refusal(
+      "nc: 2\nanchors: 3\nbackbone: [[-1, 1, Conv, [8, 3, 8]]]\n"
+      "head: [[[0], 1, IAuxDetect, [nc, anchors]]]\n");
+  contains(message, "IAuxDetect reads 1 rows, expected 2 for each of 1..16 levels of anchors");
+}
+
 TEST_CASE("cfg: faults are refused with file, line and what was expected") {
   contains(refusal(official("  - [-1, 1, Convv, [16, 3, 2]]\n")),
            "line 4, row 0 ('Convv'): unknown module 'Convv'; did you mean 'Conv'?; known are Conv, DWConv");
