@@ -1,0 +1,36 @@
+// Matrix product with the weights' rows along K, as 1x1 convolutions need it:
+//   c[m, n] = act(scale[n] * sum_k a[m, k] b[n, k] + bias[n])
+#pragma once
+
+#include "cuda/dims.h"
+#include "cuda/epilogue.h"
+
+namespace mtyolo {
+
+// Operands and result: f32 by fused multiply-add; f32 rounded to tf32; f16; bf16; s8 with s32 sums and f32
+// result.
+enum class GemmMath : uint8_t { kF32, kTF32, kF16, kBF16, kS8 };
+
+// Pointers are on the device. Strides count elements. Rows of a and b start at multiples of 16 bytes and k is
+// a multiple of 16 bytes of elements; m and n are any. c_stride and c_offset let rows of c be a channel slice
+// of wider pixels.
+struct GemmArgs {
+  GemmMath math = GemmMath::kF16;
+  int m = 0, n = 0, k = 0;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  void* c = nullptr;
+  int a_stride = 0, b_stride = 0, c_stride = 0, c_offset = 0;
+  KernelEpilogue epilogue{};
+  int stages = 3;  // tiles of k in flight, 2 or 3
+};
+
+// Throws Error{"check"} for arguments outside the above.
+namespace simt {
+void gemm(KernelStream stream, const GemmArgs& args);
+}
+namespace cuda {
+void gemm(KernelStream stream, const GemmArgs& args);
+}
+
+}  // namespace mtyolo

@@ -1,0 +1,39 @@
+#include "tests/cuda/simt_testing.h"
+
+#include <limits>
+
+namespace mtyolo::test {
+
+std::vector<emulator::Options> kernel_runs() {
+  std::vector<emulator::Options> runs(4, emulator::options());
+  runs[0].order = emulator::Order::kInOrder;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    runs[seed].order = emulator::Order::kWarpGreedy;
+    runs[seed].seed = seed;
+  }
+  return runs;
+}
+
+std::vector<double> random_values(size_t count, uint64_t seed, bool whole) {
+  RandomStream random(seed, 0x73696d74, 0);
+  std::vector<double> values(count);
+  for (double& v : values)
+    v = whole ? double(random.below(255) - 127) : double(random.below(257) - 128) / 128;
+  return values;
+}
+
+double relative_l2(const std::vector<double>& got, const std::vector<double>& want) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    if (!std::isfinite(got[i])) return std::numeric_limits<double>::infinity();
+    difference += (got[i] - want[i]) * (got[i] - want[i]);
+    size += want[i] * want[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+}  // namespace mtyolo::test
+
+// Following a stack for uses after return costs seven times the time on fibers.
+extern "C" const char* __asan_default_options();
+extern "C" const char* __asan_default_options() { return "detect_stack_use_after_return=0"; }
