@@ -23,7 +23,9 @@ void copy_async(void* to, const void* from, uint32_t bytes, bool fill, const Sit
   Engine& e = engine();
   if (!e.arena().contains(to)) e.fail(at, "cp_async: the destination is no shared memory");
   check_access(to, bytes, Access::kWrite, at);
-  if (!fill) {
+  if (fill) {
+    e.accesses().record(e.thread(), nullptr, bytes, false, at);  // a lane that skips this visit
+  } else {
     if (e.arena().contains(from)) e.fail(at, "cp_async: the source is shared memory");
     check_access(from, bytes, Access::kRead, at);
 #ifdef MTYOLO_ASAN

@@ -53,8 +53,10 @@ void AccessLog::begin_block() {
 
 void AccessLog::record(const Thread& thread, const void* p, size_t bytes, bool shared, const Site& at) {
   if (!options().count) return;
-  const SiteKey site{at.file, at.line, at.column};
+  const SiteKey site{at.file, at.line,
+                     at.column | uint32_t(shared) << 31};  // an asynchronous copy has two sides
   const uint32_t visit = visits_[{thread.number, site}]++;
+  if (p == nullptr) return;
   const uint32_t lanes = shared ? uint32_t(128 / std::max<size_t>(bytes, 4)) : 32;
   Phase& phase = phases_[{thread.warp(), site, visit, thread.lane() / lanes}];
   phase.bytes = bytes;

@@ -1,0 +1,93 @@
+// Defects on purpose, each of which at least one configuration of CI must find.
+#include <set>
+
+#include "cuda/device/config.cuh"
+#include "cuda/simt/counters.h"
+#include "tests/cuda/gemm_case.h"
+#include "tests/cuda/race_testing.h"
+#include "tests/cuda/reduce_case.h"
+#include "tests/cuda/simt_testing.h"
+
+using namespace mtyolo;
+using namespace mtyolo::test;
+
+namespace {
+
+struct Mutant {
+  int number;
+  const char* what;
+};
+constexpr Mutant kMutants[] = {
+    {1, "scale of the neighbouring channel"},
+    {2, "bias subtracted"},
+    {3, "no swizzle, on neither side"},
+    {4, "one row too many read"},
+    {5, "one chunk too many read at the end of k"},
+    {6, "another swizzle when loading"},
+    {7, "wait for one group too few"},
+    {8, "next copy started before the barrier"},
+    {9, "barrier after the wait dropped"},
+    {10, "one channel too many stored"},
+    {11, "fragments of two neighbouring tiles of b swapped"},
+    {12, "row and column of the accumulators swapped"},
+    {13, "channel offset forgotten"},
+    {14, "last column left out"},
+    {15, "sum not stored"},
+    {16, "wait dropped"},
+    {17, "another stage read than was filled"},
+    {18, "barrier before the parts are added dropped"},
+    {19, "shuffles over half a warp"},
+};
+
+// Whether the tests of kernels find anything wrong with these options.
+bool tests_fail(const emulator::Options& options) {
+  const WithOptions with(options);
+  emulator::reset_counters();
+  const GemmCase cases[] = {{.m = 70, .n = 40, .k = 208, .c_offset = 8, .c_extra = 3, .scaled = true},
+                            {.m = 40, .n = 66, .k = 80, .stages = 2}};
+  bool wrong = false;
+  const std::string thrown = error_of([&] {
+    for (const GemmCase& c : cases)
+      for (const GemmMath math : {GemmMath::kF16, GemmMath::kF32})
+        wrong = wrong || !gemm_fault(math, c).empty();
+    for (const int columns : {100, 1000})
+      wrong = wrong || !row_sum_fault(ReduceType::kF32, 5, columns, 1).empty();
+  });
+  return wrong || !thrown.empty() || emulator::counters().shared_extra != 0;
+}
+
+// The configurations of CI that find the present defect.
+std::set<std::string> found_by() {
+  std::set<std::string> found;
+  for (const emulator::Options& run : kernel_runs())
+    if (tests_fail(run)) found.insert(run.order == emulator::Order::kInOrder ? "in order" : "warp-greedy");
+  emulator::Options counting = emulator::options();
+  counting.count = true;
+  if (found.empty() && tests_fail(counting)) found.insert("bank counter");
+  const WithRaceChecker checker;
+  if (tests_fail(emulator::options())) found.insert("race checker");
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("simt_race: without a defect no configuration finds one") {
+  emulator::mutant = 0;
+  CHECK(found_by().empty());
+}
+
+TEST_CASE("simt_race: every seeded defect is found by a configuration of CI") {
+  std::set<std::string> ways;
+  for (const Mutant& m : kMutants) {
+    emulator::mutant = m.number;
+    const std::set<std::string> found = found_by();
+    emulator::mutant = 0;
+    std::string list;
+    for (const std::string& f : found) list += (list.empty() ? "" : ", ") + f;
+    std::printf("%2d %-50s %s\n", m.number, m.what, list.c_str());
+    INFO(m.number << ": " << m.what);
+    CHECK(!found.empty());
+    ways.insert(found.begin(), found.end());
+  }
+  CHECK(ways.size() == 4);
+}

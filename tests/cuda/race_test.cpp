@@ -1,0 +1,45 @@
+#include "tests/cuda/gemm_case.h"
+#include "tests/cuda/race_kernels.h"
+#include "tests/cuda/race_testing.h"
+#include "tests/cuda/reduce_case.h"
+#include "tests/cuda/simt_testing.h"
+
+using namespace mtyolo;
+using namespace mtyolo::test;
+
+TEST_CASE("simt_race: accesses that nothing orders are found under every schedule, ordered ones are not") {
+  const WithRaceChecker checker;
+  for (const emulator::Options& run : kernel_runs()) {
+    const WithOptions with(run);
+    INFO(to_string(run));
+    for (const RaceKernel which :
+         {RaceKernel::kBarrier, RaceKernel::kWarp, RaceKernel::kShuffle, RaceKernel::kRing,
+          RaceKernel::kBlocks, RaceKernel::kSemaphore, RaceKernel::kAtomic}) {
+      INFO("kernel " << int(which));
+      CHECK(error_of([&] { run_race_kernel(which, true); }) == "");
+      CHECK(error_of([&] { run_race_kernel(which, false); }).find("race: ") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("simt_race: a race is reported with both lines of the kernel") {
+  const WithRaceChecker checker;
+  const std::string text = error_of([] { run_race_kernel(RaceKernel::kBarrier, false); });
+  INFO(text);
+  const size_t first = text.find("race_kernels.cpp:"), second = text.find("race_kernels.cpp:", first + 1);
+  CHECK(first != std::string::npos);
+  CHECK(second != std::string::npos);
+  CHECK(text.find("race_kernels.cpp:0") == std::string::npos);
+}
+
+TEST_CASE("simt_race: the kernels have no race") {
+  const WithRaceChecker checker;
+  for (const emulator::Options& run : kernel_runs()) {
+    const WithOptions with(run);
+    INFO(to_string(run));
+    for (const GemmMath math : {GemmMath::kF32, GemmMath::kTF32, GemmMath::kF16, GemmMath::kS8})
+      CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
+    CHECK(row_sum_fault(ReduceType::kF32, 5, 100, 1) == "");
+    CHECK(row_sum_fault(ReduceType::kF16, 3, 1000, 0) == "");
+  }
+}
