@@ -26,8 +26,8 @@ std::array<std::vector<double>, 4> columns_of(std::span<const BoxSample> boxes) 
 }
 
 // One bar per class in the colour of its head, its count above where all counts have room.
-void draw_class_bars(Canvas& canvas, const Box& outer, std::span<const BoxSample> boxes,
-                     const ClassTable& classes) {
+void draw_class_bars(Canvas& canvas, const Box& outer, const std::string& title,
+                     std::span<const BoxSample> boxes, const ClassTable& classes) {
   std::vector<double> counts(size_t(classes.size()));
   for (const BoxSample& b : boxes)
     if (b.cls >= 0 && b.cls < classes.size()) counts[size_t(b.cls)] += 1;
@@ -43,7 +43,7 @@ void draw_class_bars(Canvas& canvas, const Box& outer, std::span<const BoxSample
   }
   const bool upright = widest > slot * 0.95;
   const Box chart{outer.x1, outer.y1, outer.x2, outer.y2 - (upright ? widest + 10 : 40)};
-  Axes axes(canvas, chart, "objects per class", {{0, std::max(1.0, double(n))}, "", true, true},
+  Axes axes(canvas, chart, title, {{0, std::max(1.0, double(n))}, "", true, true},
             {{0, std::max(1.0, most * 1.08)}, "", true}, kText);
   if (most == 0) axes.say_empty();
   for (int c = 0; c < n; ++c) {
@@ -144,12 +144,27 @@ data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& clas
                kTop + kBars + kMap};
   };
   draw_head_names(canvas, classes);
-  draw_class_bars(canvas, {24, kTop, kWide, kTop + kBars - 30.0}, boxes, classes);
+  draw_class_bars(canvas, {24, kTop, kWide, kTop + kBars - 30.0}, "objects per class", boxes, classes);
   // Pictures have y downwards: the axis is turned so that the map looks like the picture.
   const AxisSpec down{{1, 0}, "y"};
   draw_heat(canvas, map(0), "centres of boxes", columns[0], columns[1], {{0, 1}, "x"}, down);
   draw_heat(canvas, map(1), "sizes of boxes", columns[2], columns[3], {{0, 1}, "width"}, {{0, 1}, "height"});
   draw_overlay(canvas, map(2), boxes, classes);
+  return canvas.take();
+}
+
+data::Image draw_class_counts(std::span<const SplitBoxes> splits, const ClassTable& classes) {
+  constexpr int kWide = 2400, kTop = 130, kRow = 700;
+  Canvas canvas(kWide, kTop + kRow * std::max(1, int(splits.size())));
+  draw_heading(canvas, "Objects per class",
+               fmt::format("{} classes, {} splits", classes.size(), splits.size()));
+  draw_head_names(canvas, classes);
+  for (size_t i = 0; i < splits.size(); ++i) {
+    const double top = kTop + double(i) * kRow;
+    draw_class_bars(canvas, {24, top, kWide, top + kRow - 30},
+                    fmt::format("{}: {} boxes", splits[i].name, grouped(int64_t(splits[i].boxes.size()))),
+                    splits[i].boxes, classes);
+  }
   return canvas.take();
 }
 

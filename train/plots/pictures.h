@@ -69,6 +69,12 @@ struct BoxSample {
 std::vector<BoxSample> collect_boxes(const data::Dataset& dataset);
 data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& classes);  // labels.jpg
 data::Image draw_label_correlogram(std::span<const BoxSample> boxes);  // labels_correlogram.jpg
+struct SplitBoxes {
+  std::string name;  // "train"
+  std::vector<BoxSample> boxes;
+};
+// classes.png: the bars of labels.jpg, one row per split.
+data::Image draw_class_counts(std::span<const SplitBoxes> splits, const ClassTable& classes);
 
 // anchors.png: sizes of boxes in pixels of the network input, and the anchors over them.
 struct AnchorFit {
