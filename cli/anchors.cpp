@@ -151,6 +151,7 @@ class Anchors : public Verb {
     std::vector<std::string> written;
     for (const Fit& fit : fits) {
       train::AnchorFit picture;
+      picture.head = fit.head;
       for (const data::Size2& s : fit.sizes) picture.sizes.push_back({float(s[0]), float(s[1])});
       for (const std::vector<float>& level : fit.anchors) {
         picture.anchors.emplace_back();

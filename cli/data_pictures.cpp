@@ -119,9 +119,9 @@ std::vector<std::string> write_stats_pictures(const std::string& folder, const d
   std::vector<std::string> written;
   for (const train::SplitBoxes& split : splits) {
     const std::string suffix = &split == &splits[0] ? ".jpg" : "_" + split.name + ".jpg";
-    written.push_back(write(folder, "labels" + suffix, train::draw_labels(split.boxes, classes)));
+    written.push_back(write(folder, "labels" + suffix, train::draw_labels(split.boxes, classes, split.name)));
     written.push_back(
-        write(folder, "labels_correlogram" + suffix, train::draw_label_correlogram(split.boxes)));
+        write(folder, "labels_correlogram" + suffix, train::draw_label_correlogram(split.boxes, split.name)));
   }
   written.push_back(write(folder, "classes.png", train::draw_class_counts(splits, classes)));
   return written;

@@ -10,6 +10,8 @@ namespace {
 
 constexpr int kText = 26, kSmall = 22;
 
+std::string of(const std::string& split) { return split.empty() ? "" : " of " + split; }
+
 bool usable(const BoxSample& b) {
   return std::isfinite(b.x) && std::isfinite(b.y) && std::isfinite(b.w) && std::isfinite(b.h) && b.w > 0 &&
          b.h > 0;
@@ -133,10 +135,11 @@ std::vector<BoxSample> collect_boxes(const data::Dataset& dataset) {
   return boxes;
 }
 
-data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& classes) {
+data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& classes,
+                        const std::string& split) {
   constexpr int kWide = 2400, kTop = 130, kBars = 900, kMap = 800;
   Canvas canvas(kWide, kTop + kBars + kMap + 30);
-  draw_heading(canvas, "Labels",
+  draw_heading(canvas, "Labels" + of(split),
                fmt::format("{} boxes, {} classes", grouped(int64_t(boxes.size())), classes.size()));
   const auto columns = columns_of(boxes);
   const auto map = [&](int column) {
@@ -168,11 +171,11 @@ data::Image draw_class_counts(std::span<const SplitBoxes> splits, const ClassTab
   return canvas.take();
 }
 
-data::Image draw_label_correlogram(std::span<const BoxSample> boxes) {
+data::Image draw_label_correlogram(std::span<const BoxSample> boxes, const std::string& split) {
   constexpr int kSide = 620, kTop = 130;
   constexpr const char* kNames[] = {"x", "y", "width", "height"};
   Canvas canvas(4 * kSide + 60, kTop + 4 * kSide + 20);
-  draw_heading(canvas, "Correlogram of labels",
+  draw_heading(canvas, "Correlogram of labels" + of(split),
                fmt::format("{} boxes, relative to the image; darker = more", grouped(int64_t(boxes.size()))));
   const auto columns = columns_of(boxes);
   const auto spec = [&](int i) { return AxisSpec{{0, 1}, kNames[i]}; };
