@@ -80,9 +80,8 @@ class Anchors : public Verb {
     params_.metric = metric_ == "iou" ? data::AnchorMetric::kIou : data::AnchorMetric::kRatio;
     if (heads_ && !write_.empty())
       fail(ExitCode::kUsage, "usage",
-           "--heads and --write do not go together: a model description has one list of anchors, which all "
-           "its "
-           "heads share");
+           "--heads and --write do not go together: a model description has one list of anchors for all "
+           "heads");
     size_t levels = count_ % 3 == 0 ? size_t(count_) / 3 : 1;
     if (!write_.empty()) levels = read_cfg();
     const data::DataCfg cfg = data::read_data_cfg(data_, data::DataCfgUse::kPaths);

@@ -13,7 +13,7 @@ namespace mtyolo::cli {
 using Severity = data::Finding::Severity;
 const char* name_of(Severity severity);  // "error", "warning", "info"
 
-// --only or --skip: ids of data/check_ids.h. Both empty: everything.
+// --only or --skip: ids of findings. Both empty: everything.
 struct CheckFilter {
   std::vector<std::string> only, skip;
   // Throws Error{kUsage} for an unknown id, with the nearest one, and when both are given.

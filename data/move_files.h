@@ -12,10 +12,11 @@ struct FileMove {
   std::string from, to;
 };
 
-// Moves all files as move_file() of core/move_file.h does, making folders as needed. Refused before the first
-// move: a file that is missing or a link, one that has two targets, a target that is there, a disk without
-// room (Error{kData, "move_refused"}, Error{"disk_full"}). What is to be moved is written to the file
-// `record` before the first move, a line "from<TAB>to" each; it stays, so that every file can be found.
+// Moves all files, making folders as needed: renames them, or, on another device, copies, flushes and then
+// deletes; never replaces a file. Refused before the first move: a file that is missing or a link, one that
+// has two targets, a target that is there, a disk (that of `record`) without room (Error{kData,
+// "move_refused"}, Error{"disk_full"}). What is to be moved is written to the file `record` before the first
+// move, a line "from<TAB>to" each; it stays, so that every file can be found.
 //
 // `after_each` runs after each move with the number of moves done. When it or a move throws, all files are
 // moved back, `record` is removed, and the error is thrown again; files that cannot be moved back are listed

@@ -1,6 +1,9 @@
 #include "data/move_files.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
 
 #include "core/error.h"
@@ -120,4 +123,32 @@ TEST_CASE("data: files that cannot be moved back are kept, and the record lists 
   CHECK(read_file(moves[1].to, 9) == "1");
   CHECK(read_file(moves[1].from, 9) == "another");
   CHECK(at_home(moves) == 4);
+}
+
+TEST_CASE("data: files are moved to another device and back with their rights and age") {
+  const TempFolder folder;
+  const std::string other = "/dev/shm/mtyolo_move_" + fs::path(folder.path()).filename().string();
+  struct stat here {
+  }, there{};
+  if (::stat(folder.path().c_str(), &here) != 0 || ::stat("/dev/shm", &there) != 0 ||
+      here.st_dev == there.st_dev)
+    return WARN("no second device at /dev/shm");
+  auto moves = five_files(folder);
+  for (FileMove& m : moves) m.to = other + "/" + fs::path(m.from).filename().string();
+  const auto old = fs::last_write_time(moves[0].from) - std::chrono::hours(100);
+  fs::last_write_time(moves[0].from, old);
+  fs::permissions(moves[0].from, fs::perms::owner_read | fs::perms::owner_write);
+  const std::string text = error_text([&] {
+    move_files(moves, folder.path("moved.txt"), [](size_t done) {
+      if (done == 3) fail(ExitCode::kRuntime, "stop", "stopped");
+    });
+  });
+  CHECK_THAT(text, Catch::Contains("all 3 files moved so far are back"));
+  CHECK(at_home(moves) == 5);
+  CHECK_FALSE(fs::exists(other));
+  move_files(moves, folder.path("moved.txt"));
+  CHECK(at_home(moves, true) == 5);
+  CHECK(fs::last_write_time(moves[0].to) == old);
+  CHECK(fs::status(moves[0].to).permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  fs::remove_all(other);
 }

@@ -68,7 +68,7 @@ TEST_CASE("repo: files are written through core/file.h only") {
 TEST_CASE("repo: every finding about images and labels can be named with data check --only") {
   // Errors of other verbs, and a key of COCO's files.
   const std::set<std::string> others{"image_changed", "image_encode", "image_id"};
-  const std::string table = mtyolo::read_file("data/check_ids.cpp", 1 << 20);
+  const std::string table = mtyolo::read_file("cli/data_findings.cpp", 1 << 20);
   int seen = 0;
   for (const SourceFile* f : product_files()) {
     if (f->folder != "data") continue;
