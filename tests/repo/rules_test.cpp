@@ -76,6 +76,8 @@ TEST_CASE("repo: every finding about images and labels can be named with data ch
       for (const std::string start : {"\"image_", "\"label_"})
         for (size_t at = line.find(start); at != std::string::npos; at = line.find(start, at + 1)) {
           const std::string id = line.substr(at + 1, line.find('"', at + 1) - at - 1);
+          if (id.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") != std::string::npos || id.ends_with('_'))
+            continue;  // a sentence, or the beginning of a longer text
           INFO(f->path << ": " << id);
           CHECK((others.contains(id) || table.find('"' + id + '"') != std::string::npos));
           ++seen;
