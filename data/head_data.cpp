@@ -67,6 +67,9 @@ void tidy_details(DataCfg& cfg) {
       return std::find(entry.heads.begin(), entry.heads.end(), h.name) != entry.heads.end();
     };
     if (std::all_of(cfg.heads.begin(), cfg.heads.end(), has)) entry.heads.clear();
+    bool in_order = entry.classes.size() == cfg.names.size();
+    for (size_t c = 0; in_order && c < entry.classes.size(); ++c) in_order = entry.classes[c] == int(c);
+    if (in_order) entry.classes.clear();
     const bool says_nothing = entry == EntryCfg{entry.path, {}, {}};
     if (!says_nothing && std::find(kept.begin(), kept.end(), entry) == kept.end())
       kept.push_back(std::move(entry));

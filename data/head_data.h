@@ -25,7 +25,7 @@ void limit_to_own(DataCfg& cfg, size_t own_names, const std::vector<HeadData>& o
 // The entries of a head's file join the splits; `ids`: the global ids of its classes.
 void add_entries(const HeadData& other, const std::vector<int>& ids, DataCfg& cfg);
 
-// An entry for all heads becomes one without the limit; each entry is described once.
+// What says nothing is left out: all heads, all classes in their order. Each entry is described once.
 void tidy_details(DataCfg& cfg);
 
 // Throws Error{kUsage} for a head that no training image is labelled for; warns of one without validation.

@@ -167,6 +167,34 @@ TEST_CASE("data: label ids of an entry with classes are its own, in YOLO, VOC an
                                    Catch::Contains("a.txt: line 1: class 2"));
 }
 
+TEST_CASE("data: an image of two sets has the labels of each for its own head") {
+  const TempFolder folder;
+  write_sample(folder, "a", "0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.1 0.1");
+  const std::string json = folder.write(
+      "j.json",
+      R"({"images":[{"id":9,"file_name":"a.png"}],"categories":[{"id":1,"name":"b"},{"id":2,"name":"c"}],
+          "annotations":[{"id":1,"image_id":9,"category_id":2,"bbox":[1,1,4,4],"area":5},
+                         {"id":2,"image_id":9,"category_id":2,"bbox":[2,2,4,4],"area":6,"iscrowd":1}]})");
+  DataCfg cfg = three_classes();
+  cfg.heads = {{"x", {0, 1}, 1}, {"y", {2}, 1}};
+  cfg.details = {{folder.path("images"), {}, {"x"}}, {json, folder.path("images"), {"y"}}};
+  const auto set = open_dataset(cfg, {folder.path("images"), json});
+  REQUIRE(set->size() == 1);
+  const Sample& s = set->sample(0);
+  CHECK((s.labelled == ~0ull && s.image_id == 9 && s.crowds.size() == 1));
+  REQUIRE(s.labels.size() == 3);
+  CHECK((s.labels[0].cls == 0 && s.labels[1].cls == 1 && s.labels[2].cls == 2));
+  REQUIRE(s.areas.size() == 3);
+  CHECK((s.areas[0] == 50 && s.areas[2] == 5));
+  CHECK(set->report().findings.empty());
+  // The same for the same head: the first counts.
+  cfg.details[1].heads = {"x"};
+  const auto again = open_dataset(cfg, {folder.path("images"), json});
+  CHECK(again->sample(0).labels.size() == 2);
+  REQUIRE(again->report().findings.size() == 1);
+  CHECK(again->report().findings[0].check_id == "image_repeated");
+}
+
 TEST_CASE("data: the label of an image lies below the last images folder, or beside it") {
   CHECK(yolo_label_path("/d/images/train/a.b.jpg") == "/d/labels/train/a.b.txt");
   CHECK(yolo_label_path("images/x/images/jpg.jpg") == "images/x/labels/jpg.txt");
