@@ -20,9 +20,9 @@ const std::vector<std::string> kCheckIds{
     "image_corrupt", "image_empty", "image_ending", "image_format", "image_limits", "image_missing",
     "image_repeated", "image_scans", "image_small", "image_truncated", "image_unknown",
     // labels
-    "label_area", "label_box", "label_class", "label_clipped", "label_columns", "label_empty", "label_limits",
-    "label_missing", "label_name", "label_number", "label_range", "label_repeated", "label_shared",
-    "label_size", "label_text", "voc_xml"};
+    "label_area", "label_box", "label_class", "label_clipped", "label_columns", "label_empty", "label_head",
+    "label_limits", "label_missing", "label_name", "label_number", "label_range", "label_repeated",
+    "label_shared", "label_size", "label_text", "voc_xml"};
 
 bool holds(const std::vector<std::string>& list, const std::string& id) {
   return std::find(list.begin(), list.end(), id) != list.end();
