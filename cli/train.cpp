@@ -73,6 +73,8 @@ class Train : public Verb {
     o.real("label-smoothing", s.label_smoothing, 0, 0.5, "of class targets");
     o.choice("iou-loss", s.iou_loss, {"ciou", "giou", "diou"}, "of boxes");
     o.choice("assigner", s.assigner, {"ota", "simple"}, "which cells learn an object (hyp's loss_ota: ota)");
+    o.choice("head-loss", s.head_loss, {"fixed", "learned", "pcgrad"},
+             "how losses of several heads join: fixed weights, learned ones, gradient surgery");
     o.real("ema", s.ema, 0, 0.999999, "decay of the averaged weights");
     o.toggle("multi-scale", s.multi_scale, "input sizes from half to one and a half of --img-size");
     o.toggle("rect", s.rect, "batches of images of like shape, no mosaic");

@@ -17,7 +17,8 @@ struct Settings {
   int unfreeze_at = 0;              // epoch from which nothing is frozen; 0 = never
   bool freeze_bn = false;           // running statistics stay as they are
   std::string optimizer = "sgd", lr_schedule = "cosine", iou_loss = "ciou";
-  std::string assigner;  // "ota", "simple"; empty: as hyp's loss_ota says
+  std::string head_loss = "fixed";  // "learned", "pcgrad"
+  std::string assigner;             // "ota", "simple"; empty: as hyp's loss_ota says
   double label_smoothing = 0, ema = 0.9999;
   bool multi_scale = false, rect = false, single_cls = false, image_weights = false;
   std::string cache;  // "ram", "disk" or empty
@@ -49,6 +50,7 @@ void visit_settings(S& s, Visit&& visit) {
   visit("lr-schedule", s.lr_schedule);
   visit("iou-loss", s.iou_loss);
   visit("assigner", s.assigner);
+  visit("head-loss", s.head_loss);
   visit("label-smoothing", s.label_smoothing);
   visit("ema", s.ema);
   visit("multi-scale", s.multi_scale);
