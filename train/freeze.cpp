@@ -76,14 +76,17 @@ FrozenHeads frozen_heads(const models::Graph& graph, const std::set<std::string>
   if (graph.heads.size() < 2) return out;
   const auto uses = parameters_of_heads(graph);
   for (size_t h = 0; h < uses.size(); ++h) {
-    bool own = false, own_trains = false, trains = false;
+    bool own = false, own_trains = false;
+    std::string trains;
     for (const std::string& name : uses[h]) {
       const bool is_frozen = frozen.contains(name), is_own = belongs_to(graph.heads[h], name);
       own = own || is_own;
       own_trains = own_trains || (is_own && !is_frozen);
-      trains = trains || !is_frozen;
+      if (!is_frozen) trains = name;
     }
-    if (own && !own_trains) (trains ? out.moving : out.still).push_back(graph.heads[h].name);
+    if (!own || own_trains) continue;
+    if (trains.empty()) out.still.push_back(graph.heads[h].name);
+    else out.moving.emplace_back(graph.heads[h].name, trains);
   }
   return out;
 }

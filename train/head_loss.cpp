@@ -49,7 +49,7 @@ void LogVariances::clear() {
 void LogVariances::step(double rate, double momentum) {
   for (Entry& e : entries_) {
     if (e.images == 0) continue;
-    const double gradient = 1 - std::exp(-e.s) * e.loss / e.images;
+    const double gradient = std::max(1 - std::exp(-e.s) * e.loss / (e.images * kLossUnit), -1.0);
     e.momentum = momentum * e.momentum + gradient;
     e.s = std::clamp(e.s - rate * (gradient + momentum * e.momentum), -kLogVarianceLimit, kLogVarianceLimit);
   }

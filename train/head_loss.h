@@ -13,19 +13,23 @@ namespace mtyolo::train {
 enum class HeadLossRule : uint8_t { kFixed, kLearned, kPcgrad };
 HeadLossRule head_loss_rule_by_name(const std::string& name);  // throws Error{kUsage} that lists the names
 
-// Weights learned as log variances (Kendall, Gal and Cipolla 2018, eq. 7 without its constant factors, s =
-// ln sigma^2). With the loss L_h = B_h * items_h of head h, B_h its labelled images and w_h its fixed weight,
-// the total is
-//   sum_h w_h (exp(-s_h) L_h + B_h s_h),
-// so that an image counts once in both terms and s_h settles at ln(items_h). s_h takes Nesterov's step with
-// the rate and momentum of parameters without decay, along its gradient divided by w_h B_h: the mean over
-// the labelled images of a window of 1 - exp(-s_h) items_h. A window without one leaves it alone. s_h starts
-// at 0 and stays within +-kLogVarianceLimit.
+// Weights learned as log variances (Kendall, Gal and Cipolla 2018, eq. 7 with s = ln sigma^2). With the loss
+// L_h = B_h * items_h of head h, B_h its labelled images and w_h its fixed weight, the total is
+//   sum_h w_h (exp(-s_h) L_h + u B_h s_h),  u = kLossUnit,
+// so that an image counts once in both terms, and s_h settles at ln(items_h / u): every head's loss comes to
+// u w_h an image. The paper's constant in front of s is u so that gradients keep the size for which learning
+// rates are chosen. s_h starts at 0, stays within +-kLogVarianceLimit, and takes Nesterov's step with the
+// rate and momentum of parameters without decay along its gradient divided by u w_h B_h and clipped to +-1:
+// the mean over the labelled images of a window of 1 - exp(-s_h) items_h / u. A window without one leaves it
+// alone.
+inline constexpr double kLossUnit = 0.1;        // an image's items with YOLOv7's gains, roughly
+inline constexpr double kLogVarianceLimit = 7;  // factors of 1/1097..1097
 class LogVariances {
  public:
   explicit LogVariances(size_t heads);
   double factor(size_t head) const;  // exp(-s)
   double value(size_t head) const { return entries_[head].s; }
+  double regularizer(size_t head) const { return kLossUnit * entries_[head].s; }  // of an image
   void add(size_t head, double loss, double images);
   void clear();  // what add() collected
   void step(double rate, double momentum);
@@ -41,7 +45,6 @@ class LogVariances {
   };
   std::vector<Entry> entries_;
 };
-inline constexpr double kLogVarianceLimit = 7;  // factors of 1/1097..1097
 
 // Gradient surgery (Yu et al. 2020, "Gradient Surgery for Multi-Task Learning", Algorithm 1) on the
 // parameters that several heads share: from each head's gradient the part against another head's is taken

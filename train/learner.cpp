@@ -153,7 +153,7 @@ BatchLoss Learner::accumulate(const Tensor& images, const data::Batch& batch) {
     out.heads.push_back({r.loss, r.box, r.obj, r.cls, labelled_images(task, batch)});
     const double count = double(out.heads.back().images);
     const double weight = task.weight * (variances_ ? variances_->factor(h) : 1);
-    out.total += weight * r.loss + (variances_ ? task.weight * count * variances_->value(h) : 0);
+    out.total += weight * r.loss + (variances_ ? task.weight * count * variances_->regularizer(h) : 0);
     if (!std::isfinite(weight * r.loss)) out.bad_heads.push_back(graph_.heads[h].name);
     if (count == 0) continue;
     for (Tensor& g : r.grads) scale(ctx_, g, weight);

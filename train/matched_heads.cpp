@@ -157,6 +157,9 @@ std::map<std::string, HeadSource> match_heads(const models::Checkpoint& checkpoi
 models::StateDict matched_tensors(const models::StateDict& weights, const models::Graph& graph,
                                   const std::map<std::string, HeadSource>& sources) {
   models::StateDict out;
+  std::string first;  // head of the file that new heads take rows from
+  for (const models::Head& head : graph.heads)
+    if (first.empty()) first = sources.at(head.name).from;
   std::map<std::string, std::set<std::string>> outputs;
   for (const models::Head& head : graph.heads) outputs[head.name] = output_parameters(graph, head);
   for (const models::ParamInfo& info : graph.params) {
@@ -168,13 +171,13 @@ models::StateDict matched_tensors(const models::StateDict& weights, const models
       continue;
     }
     const HeadSource& source = sources.at(owner->name);
-    if (source.from.empty()) continue;
+    const bool is_output = outputs[owner->name].contains(info.name);
+    if (source.from.empty() && is_output) continue;
     const std::string plain = models::without_head(info.name);
-    const Tensor* t = weights.find("heads." + source.from + "." + plain);
+    const Tensor* t = weights.find("heads." + (source.from.empty() ? first : source.from) + "." + plain);
     if (t == nullptr) t = weights.find(plain);  // one head, or a row that the file's heads share
     if (t == nullptr) continue;
-    out.add(info.name,
-            outputs[owner->name].contains(info.name) ? reordered(*t, info, *owner, source.columns) : *t);
+    out.add(info.name, is_output ? reordered(*t, info, *owner, source.columns) : *t);
   }
   return out;
 }
@@ -189,7 +192,7 @@ std::vector<std::string> head_notes(const data::DataCfg& data,
         fmt::format("{} class{}", head.classes.size(), head.classes.size() == 1 ? "" : "es");
     notes.push_back(
         it->second.from.empty()
-            ? fmt::format("head {}: new, {}, starts from random weights", head.name, count)
+            ? fmt::format("head {}: new, {}, its outputs start from random weights", head.name, count)
             : fmt::format("head {}: {}, from head {} of the weights", head.name, count, it->second.from));
   }
   return notes;

@@ -24,7 +24,8 @@ struct HeadSource {
 std::map<std::string, HeadSource> match_heads(const models::Checkpoint& checkpoint,
                                               const data::DataCfg& data);
 
-// The file's tensors under the names of this network, class columns in its order; none of new heads.
+// The file's tensors under the names of this network, class columns in its order. A new head gets what the
+// first of the others has before its outputs, and no outputs.
 models::StateDict matched_tensors(const models::StateDict& weights, const models::Graph& graph,
                                   const std::map<std::string, HeadSource>& sources);
 

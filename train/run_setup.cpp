@@ -220,10 +220,9 @@ RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Check
   if (run.settings.batch_size < 0) choose_batch(run);
   run.frozen = frozen_parameters(run.model.graph, settings.freeze);
   const FrozenHeads heads = frozen_heads(run.model.graph, run.frozen);
-  for (const std::string& name : heads.moving)
-    run.notes.push_back(fmt::format(
-        "head {} is frozen, but what it finds changes with the shared rows; --freeze trunk too keeps it",
-        name));
+  for (const auto& [name, parameter] : heads.moving)
+    run.notes.push_back(
+        fmt::format("head {} is frozen, but what it finds depends on {}, which trains", name, parameter));
   if (resume == nullptr && !settings.noautoanchor) {
     if (heads.still.empty()) check_anchors(run);
     else

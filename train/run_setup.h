@@ -42,8 +42,8 @@ std::set<std::string> frozen_parameters(const models::Graph& graph, const std::v
 
 // Of several heads, those whose own parameters are all frozen.
 struct FrozenHeads {
-  std::vector<std::string> still;   // everything they depend on is frozen too: their outputs cannot change
-  std::vector<std::string> moving;  // they depend on parameters that train
+  std::vector<std::string> still;  // everything they depend on is frozen too: their outputs cannot change
+  std::vector<std::pair<std::string, std::string>> moving;  // the others, each with a parameter that trains
 };
 FrozenHeads frozen_heads(const models::Graph& graph, const std::set<std::string>& frozen);
 

@@ -235,12 +235,14 @@ TEST_CASE("learner: learned weights scale each head's gradient and are kept in c
   const auto scalars = learned.learner->head_scalars();
   REQUIRE(scalars.size() == 2);
   CHECK(scalars[0].first == "train_a/log_variance");
-  // Nesterov's first step along 1 - items, b's of its one labelled image.
-  CHECK(scalars[0].second == Approx(-0.2 * 1.9 * (1 - first.heads[0].loss / 2)));
-  CHECK(scalars[1].second == Approx(-0.2 * 1.9 * (1 - first.heads[1].loss)));
+  // Nesterov's first step along 1 - items / 0.1, b's of its one labelled image.
+  const auto gradient = [](double items) { return std::max(1 - items / 0.1, -1.0); };
+  CHECK(scalars[0].second == Approx(-0.2 * 1.9 * gradient(first.heads[0].loss / 2)));
+  CHECK(scalars[1].second == Approx(-0.2 * 1.9 * gradient(first.heads[1].loss)));
   const BatchLoss second = learned.accumulate(batch);
-  CHECK(second.total == Approx(std::exp(-scalars[0].second) * second.heads[0].loss + 2 * scalars[0].second +
-                               std::exp(-scalars[1].second) * second.heads[1].loss + scalars[1].second));
+  const double a = scalars[0].second, b = scalars[1].second;
+  CHECK(second.total == Approx(std::exp(-a) * second.heads[0].loss + 0.2 * a +
+                               std::exp(-b) * second.heads[1].loss + 0.1 * b));
 
   models::Checkpoint kept;
   learned.learner->clear_gradients();
