@@ -228,7 +228,8 @@ uint64_t estimate_memory(const models::Graph& graph, const Settings& s) {
   double values = 0;
   for (const Shape& shape : models::infer_shapes(graph, 1, s.img_size, s.img_size))
     values += double(shape.numel());
-  const double floats = kKept * values * s.batch_size + kCopiesOfWeights * double(graph.parameter_count());
+  const double copies = kCopiesOfWeights + (s.head_loss == "pcgrad" ? double(graph.heads.size() + 1) : 0);
+  const double floats = kKept * values * s.batch_size + copies * double(graph.parameter_count());
   return uint64_t(floats * sizeof(float));
 }
 
@@ -256,8 +257,17 @@ RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Check
   if (settings.batch_size == 0)
     fail(ExitCode::kUsage, "usage", "--batch-size 0: expected 1 or more, or -1 for what memory holds");
   if (run.settings.batch_size < 0) choose_batch(run);
-  if (resume == nullptr && !settings.noautoanchor) check_anchors(run);
   run.frozen = frozen_parameters(run.model.graph, settings.freeze);
+  const FrozenHeads heads = frozen_heads(run.model.graph, run.frozen);
+  for (const auto& [name, parameter] : heads.moving)
+    run.notes.push_back(
+        fmt::format("head {} is frozen, but what it finds depends on {}, which trains", name, parameter));
+  if (resume == nullptr && !settings.noautoanchor) {
+    if (heads.still.empty()) check_anchors(run);
+    else
+      run.anchor_message =
+          fmt::format("anchors stay as they are for head {}, which is frozen", heads.still[0]);
+  }
   return run;
 }
 
