@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "cli/run_folder.h"
+#include "cli/sharing_flags.h"
 #include "cli/signals.h"
 #include "cli/train_console.h"
 #include "cli/train_files.h"
@@ -32,6 +33,7 @@ class Train : public Verb {
                     "go on with a run: its folder or a checkpoint in it; alone: the newest in --project");
     o.toggle("finetune", finetune_, "what --weights always does: take weights alone, start at epoch 0");
     register_learning(o);
+    register_sharing(o, s.sharing);
     register_course(o);
     o.shorthand("adam", "optimizer", "adam");
     o.shorthand("linear-lr", "lr-schedule", "linear");
@@ -105,6 +107,8 @@ class Train : public Verb {
     if (options_->given("weights") || options_->given("cfg") || options_->given("hyp"))
       fail(ExitCode::kUsage, "resume",
            "--resume takes weights, cfg and hyp from the run; leave --weights, --cfg and --hyp out");
+    if (settings_.sharing.given())
+      fail(ExitCode::kUsage, "resume", "--resume keeps the run's sharing between heads; leave its flags out");
     const std::string path = resume_.empty() ? train::newest_run(common.project) : resume_;
     const std::string folder = train::run_folder_of(path);
     checkpoint = train::find_checkpoint(path);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/document.h"
+#include "models/sharing.h"
 
 namespace mtyolo::train {
 
@@ -28,6 +29,7 @@ struct Settings {
   int64_t max_steps = 0;  // optimizer steps after which the run stops; resumable; 0 = none
   double time_limit = 0;  // hours, of this process
   int64_t seed = 0;
+  models::SharingFlags sharing;  // between heads; what is not given is the weights' or the cfg's
 };
 
 // Calls visit("name", member) for every setting, with the flag's name.
@@ -69,6 +71,11 @@ void visit_settings(S& s, Visit&& visit) {
   visit("max-steps", s.max_steps);
   visit("time-limit", s.time_limit);
   visit("seed", s.seed);
+  visit("sharing", s.sharing.mode);
+  visit("share-until", s.sharing.until);
+  visit("couple", s.sharing.couple);
+  visit("couple-strength", s.sharing.strength);
+  visit("cross-stitch", s.sharing.cross_stitch);
 }
 
 // {flag: value}, in the order above, and back; a flag that is missing keeps its default.
