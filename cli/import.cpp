@@ -33,11 +33,11 @@ class Import : public Verb {
     o.positional({"WEIGHTS", "weight file (.pt or .safetensors)", true, {"weights", "model"}}, weights_);
     o.text("cfg", cfg_, "model description, a shipped name or a path (guessed)");
     o.text("heads", heads_, "DATA.yaml whose `names` and `heads` the file gets");
-    register_sharing(o, sharing_);
     o.choice("map", map_, {"names"}, "how tensors find their place");
     o.text("out", out_, "file to write, .pt or .safetensors (<stem>_mtyolo.pt)");
     o.toggle("strict", strict_, "exit 4 when a tensor is skipped");
     o.toggle("list", list_, "list the tensors, write nothing");
+    register_sharing(o, sharing_);
   }
 
   ExitCode run(const CommonOptions& common) override {
