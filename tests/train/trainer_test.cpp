@@ -177,7 +177,8 @@ TEST_CASE("train: one head's weights start every sharing, others go where no num
     return std::any_of(run.notes.begin(), run.notes.end(),
                        [&](const std::string& note) { return note.find(text) != std::string::npos; });
   };
-  const models::StateDict& one = tiny.last("one").inference_weights();
+  const models::Checkpoint last = tiny.last("one");
+  const models::StateDict& one = last.inference_weights();
   const auto soft = start({.mode = "soft", .cross_stitch = {"1"}});
   CHECK(has_note(soft, "head a: 34/35"));
   CHECK(has_note(soft, "sharing: soft, cross-stitch after rows 1"));
