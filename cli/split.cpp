@@ -84,6 +84,15 @@ class Split : public Verb {
       entries.insert(entries.end(), cfg_.val.begin(), cfg_.val.end());
       entries.insert(entries.end(), cfg_.test.begin(), cfg_.test.end());
     }
+    for (const data::EntryCfg& entry : cfg_.details)
+      if (!entry.heads.empty() || !entry.classes.empty())
+        throw Error(
+            {ExitCode::kUsage,
+             "usage",
+             fmt::format("split: {} is labelled for some heads or classes only", mtyolo::quoted(entry.path)),
+             cfg_.file,
+             {},
+             "split the data set of each head by itself"});
     for (const std::string& entry : entries)
       if (std::string_view(data::format_of(cfg_.entry(entry)).name) != data::kYoloTxtName)
         throw Error({ExitCode::kData, "data_format", "split reads YOLO labels only", entry, {}, {}});

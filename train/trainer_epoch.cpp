@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "models/plan/detector.h"
 #include "train/image_weights.h"
+#include "train/repeat_factors.h"
 #include "train/trainer.h"
 
 namespace mtyolo::train {
@@ -40,6 +41,9 @@ void Trainer::begin_epoch() {
   if (s.image_weights) {
     state_.class_ap.resize(setup_.data.names.size(), 0);
     order = weighted_order(*setup_.train_set, state_.class_ap, uint64_t(s.seed), order_epoch);
+  } else if (setup_.hyp.repeat_thr > 0) {
+    order = draw_repeated(repeat_factors(*setup_.train_set, setup_.data.heads, setup_.hyp.repeat_thr),
+                          uint64_t(s.seed), order_epoch);
   }
   loader_->begin_epoch(order_epoch, state_.batch, std::move(order));
   if (window_->pending() > 0) learner_->clear_gradients();  // the reference's rule loses a partial window
