@@ -162,4 +162,7 @@ void TrainConsole::on_end(const train::Outcome& o) {
   print_json(d);
 }
 
+// The command says what went wrong.
+void TrainConsole::on_failure(const train::Outcome&) { clear(); }
+
 }  // namespace mtyolo::cli

@@ -23,6 +23,7 @@ class TrainConsole : public train::Observer {
   void on_warning(const std::string& code, const std::string& text) override;
   void on_checkpoint(const std::string& path, int64_t epoch) override;
   void on_end(const train::Outcome& outcome) override;
+  void on_failure(const train::Outcome& outcome) override;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -6,6 +6,7 @@
 
 #include "train/learner.h"
 #include "train/metrics_report.h"
+#include "train/phase_times.h"
 #include "train/run_setup.h"
 #include "train/training_state.h"
 
@@ -38,7 +39,7 @@ struct EpochEvent {
   std::vector<std::pair<std::string, double>> scalars = {};  // Learner::head_scalars()
 };
 
-enum class EndReason { kEpochs, kPatience, kMaxSteps, kTimeLimit, kInterrupted };
+enum class EndReason { kEpochs, kPatience, kMaxSteps, kTimeLimit, kInterrupted, kFailed };
 const char* name_of(EndReason reason);
 
 struct Outcome {
@@ -48,7 +49,8 @@ struct Outcome {
   double best_fitness = -1, seconds = 0;
   int64_t skipped_steps = 0, unreadable = 0, left_out = 0;  // left_out: images and labels refused by the scan
   int rollbacks = 0;
-  std::vector<std::string> failed;  // files of the end that could not be written
+  PhaseSeconds time{};  // of this process
+  std::string error;    // kFailed: why
 };
 
 class Observer {
@@ -66,6 +68,9 @@ class Observer {
   virtual void on_warning(const std::string& /*code*/, const std::string& /*text*/) {}
   virtual void on_checkpoint(const std::string& /*path*/, int64_t /*epoch*/) {}
   virtual void on_end(const Outcome&) {}
+  // Instead of on_end where an error ends the run (kFailed); the trainer passes the error on afterwards,
+  // whatever is thrown here.
+  virtual void on_failure(const Outcome& outcome) { on_end(outcome); }
 };
 
 }  // namespace mtyolo::train

@@ -115,6 +115,8 @@ const char* name_of(EndReason reason) {
       return "time_limit";
     case EndReason::kInterrupted:
       return "interrupted";
+    case EndReason::kFailed:
+      return "error";
   }
   return "";
 }
@@ -234,6 +236,7 @@ double Trainer::seconds() const {
 }
 
 void Trainer::save(std::vector<std::string> also, std::vector<std::string> best) {
+  const PhaseClock::Scope phase(clock_, Phase::kSaving);
   state_.seconds = seconds();
   state_.schedule = schedule_->state();
   state_.version = MTYOLO_VERSION;
@@ -258,6 +261,7 @@ void Trainer::save(std::vector<std::string> also, std::vector<std::string> best)
 }
 
 void Trainer::take_results(bool wait) {
+  const PhaseClock::Scope phase(clock_, Phase::kSaving);
   for (const WrittenCheckpoint& w : store_->take_results(wait)) {
     last_write_failed_ = !w.error.empty();
     if (last_write_failed_) warnings_.warn("checkpoint", "the checkpoint was not written: " + w.error);
@@ -288,28 +292,36 @@ Outcome Trainer::run() {
                  "extend the run with a larger --epochs"});
   const auto lines = plan();
   tell([&](Observer* o) { o->on_start(setup_, state_, lines); });
+  try {
+    return finish(run_epochs());
+  } catch (const std::bad_alloc&) {
+    report_failure("out of memory");
+    throw;
+  } catch (const std::exception& e) {
+    report_failure(e.what());
+    throw;
+  }
+}
+
+EndReason Trainer::run_epochs() {
+  const Settings& s = setup_.settings;
   write_results();
   if (!setup_.resumed) save({"init.pt"});
-  EndReason reason = EndReason::kEpochs;
   while (state_.epoch < s.epochs) {
-    if (const auto stop = stop_reason()) {
-      reason = *stop;
-      break;
-    }
+    if (const auto stop = stop_reason()) return *stop;
     if (checked_epoch() == Flow::kStop) {
-      reason = stop_reason().value_or(EndReason::kInterrupted);
+      const EndReason reason = stop_reason().value_or(EndReason::kInterrupted);
       return_to_border();
       save();
-      break;
+      return reason;
     }
     const bool waits = s.patience > 0 && state_.best_epoch >= 0 && state_.epoch < s.epochs;
     if (waits && state_.epoch - 1 - state_.best_epoch >= s.patience) {
       log::info("no better epoch for {} epochs: training ends (--patience)", s.patience);
-      reason = EndReason::kPatience;
-      break;
+      return EndReason::kPatience;
     }
   }
-  return finish(reason);
+  return EndReason::kEpochs;
 }
 
 // The images are gone: what was learned until then is kept (reliability.md section 8).
@@ -318,20 +330,18 @@ Trainer::Flow Trainer::checked_epoch() {
     return run_epoch();
   } catch (const Error& e) {
     if (e.exit_code() != ExitCode::kData) throw;
-    return_to_border();
-    save();
-    take_results(true);
+    try {
+      return_to_border();
+      save();
+      take_results(true);
+    } catch (const std::exception& second) {
+      log::warning("what was learned since the last checkpoint is lost: {}", second.what());
+    }
     throw;
   }
 }
 
-Outcome Trainer::finish(EndReason reason) {
-  take_results(true);
-  if (last_write_failed_) {
-    save();
-    take_results(true);
-  }
-  warnings_.end_epoch();
+Outcome Trainer::outcome(EndReason reason) {
   Outcome o;
   o.reason = reason;
   o.folder = folder_;
@@ -345,7 +355,18 @@ Outcome Trainer::finish(EndReason reason) {
   o.unreadable = state_.unreadable;
   o.left_out = setup_.train_set->report().refused + (setup_.val_set ? setup_.val_set->report().refused : 0);
   o.rollbacks = state_.rollbacks;
-  tell([&](Observer* observer) { observer->on_end(o); });
+  o.time = clock_.seconds();
+  return o;
+}
+
+Outcome Trainer::finish(EndReason reason) {
+  take_results(true);
+  if (last_write_failed_) {
+    save();
+    take_results(true);
+  }
+  warnings_.end_epoch();
+  const Outcome o = outcome(reason);
   if (last_write_failed_)
     throw Error({ExitCode::kRuntime,
                  "file_write",
@@ -353,7 +374,22 @@ Outcome Trainer::finish(EndReason reason) {
                  o.checkpoint,
                  {},
                  "make room and go on with --resume " + folder_});
+  log::info("{}", time_line(o.time));
+  tell([&](Observer* observer) { observer->on_end(o); });
   return o;
+}
+
+// What there is of a run is reported; nothing that goes wrong here hides the error that ended it.
+void Trainer::report_failure(const std::string& what) noexcept {
+  for (Observer* observer : hooks_.observers) {
+    try {
+      Outcome o = outcome(EndReason::kFailed);
+      o.error = what;
+      observer->on_failure(o);
+    } catch (const std::exception&) {
+      continue;
+    }
+  }
 }
 
 }  // namespace mtyolo::train

@@ -13,7 +13,6 @@ namespace {
 
 constexpr double kGib = double(1 << 30), kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr double kValidationIou = 0.6;
-constexpr auto kSaveEvery = std::chrono::minutes(10);
 constexpr int kShownBatches = 3;
 // After a return to an older state the samples come in another order.
 constexpr int64_t kOrderStep = 1'000'000;
@@ -56,17 +55,23 @@ void Trainer::begin_epoch() {
   mark_border();
   images_in_epoch_ = steps_in_epoch_ = 0;
   epoch_began_ = Clock::now();
+  epoch_times_ = clock_.seconds();
+}
+
+bool Trainer::next_batch(data::Batch& batch) {
+  const PhaseClock::Scope phase(clock_, Phase::kWait);
+  return loader_->next(batch);
 }
 
 Trainer::Flow Trainer::run_epoch() {
   begin_epoch();
   data::Batch batch;
-  while (loader_->next(batch)) {
+  while (next_batch(batch)) {
     if (const Flow flow = micro_batch(batch); flow != Flow::kGoOn) return flow;
     note_unreadable();
     if (state_.batch == loader_->batches()) break;
     if (stop_reason()) return Flow::kStop;
-    if (window_->pending() == 0 && Clock::now() - saved_ >= kSaveEvery) {
+    if (window_->pending() == 0 && Clock::now() - saved_ >= hooks_.save_every) {
       const std::string bad = learner_->first_bad_weight();
       if (!bad.empty()) return roll_back("the weight " + bad + " is not finite");
       save();
@@ -98,10 +103,14 @@ Trainer::Flow Trainer::end_epoch() {
   const EpochEvent event{epoch, s.epochs, &state_.results, validated_, best_, take_scalars()};
   tell([&](Observer* o) { o->on_epoch(event); });
   warnings_.end_epoch();
+  PhaseSeconds times = clock_.seconds();
+  for (size_t i = 0; i < times.size(); ++i) times[i] -= epoch_times_[i];
+  log::debug("epoch {}, {}", epoch, time_line(times));
   return Flow::kGoOn;
 }
 
 bool Trainer::validate() {
+  const PhaseClock::Scope phase(clock_, Phase::kValidation);
   const models::Graph& graph = learner_->graph();
   models::Detector detector(ctx_, graph, learner_->averages(), impls_, {.keep_raw = true});
   EvaluateParams params;
@@ -221,6 +230,7 @@ void Trainer::add_results_row() {
 
 // A failure is no reason to stop: the table is written again after the next epoch.
 void Trainer::write_results() {
+  const PhaseClock::Scope phase(clock_, Phase::kSaving);
   try {
     write_file_atomically(folder_ + "/results.csv", results_csv(state_.results));
     write_file_atomically(folder_ + "/results.txt", state_.results_txt);

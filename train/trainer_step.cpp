@@ -66,8 +66,10 @@ Tensor Trainer::resized(const Tensor& images) const {
 
 Trainer::Flow Trainer::micro_batch(const data::Batch& batch) {
   const Rates rates = schedule_->rates(state_.iteration, int(state_.epoch));
+  clock_.enter(Phase::kCompute);
   const Tensor images = resized(batch.images);
   const BatchLoss loss = learner_->accumulate(images, batch);
+  clock_.enter(Phase::kUpdate);
   last_labels_ = int64_t(batch.targets.size());
   if (loss.finite()) {
     for (size_t h = 0; h < loss.heads.size(); ++h) {
@@ -96,6 +98,7 @@ Trainer::Flow Trainer::micro_batch(const data::Batch& batch) {
     }
     mark_border();
   }
+  clock_.enter(Phase::kElse);
   fault::at("step");
   report_step(batch, int(std::max(images.size(2), images.size(3))));
   return bad_in_a_row_ >= kBadInARow ? roll_back(first_bad_) : Flow::kGoOn;

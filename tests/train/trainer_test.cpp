@@ -86,6 +86,43 @@ TEST_CASE("train: threads and workers change no bit", "[train][trainer]") {
   CHECK(first_difference(tiny.last("one"), tiny.last("more")) == "");
 }
 
+TEST_CASE("train: a long epoch is saved on the way, and goes on from there to equal bits",
+          "[train][trainer]") {
+  struct Dies : Observer {
+    void on_step(const StepEvent& e) override {
+      if (e.epoch == 1 && e.batch == 3) throw std::runtime_error("died");
+    }
+  } dies;
+  TinyRun tiny;  // four batches an epoch, an update after every second
+  const log::Capture quiet;
+  tiny.run("whole");
+  const auto saved = [&](const std::string& name, TrainerHooks hooks) {
+    hooks.observers = {&dies};
+    CHECK_THROWS(tiny.run(name, hooks));
+    const TrainingState state = state_from(tiny.last(name));
+    return std::pair(state.epoch, state.batch);
+  };
+  CHECK(saved("rarely", {}) == std::pair<int64_t, int64_t>(1, 0));
+  TrainerHooks often;
+  often.save_every = std::chrono::seconds(0);
+  CHECK(saved("often", often) == std::pair<int64_t, int64_t>(1, 2));
+  tiny.resume("often");
+  CHECK(first_difference(tiny.last("whole"), tiny.last("often")) == "");
+}
+
+TEST_CASE("train: every second of a run has its phase", "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 2;
+  const log::Capture log;
+  const Outcome o = tiny.run("a");
+  double sum = 0;
+  for (const double seconds : o.time) sum += seconds;
+  CHECK(sum == Approx(o.seconds).margin(0.05));
+  for (const Phase p : {Phase::kWait, Phase::kCompute, Phase::kUpdate, Phase::kValidation, Phase::kSaving})
+    CHECK(o.time[size_t(p)] > 0);
+  CHECK(log.text().find("epoch 1, time: steps ") != std::string::npos);
+}
+
 TEST_CASE("train: the newest checkpoint is damaged: the run goes on from the one before",
           "[train][trainer]") {
   TinyRun tiny;
