@@ -57,6 +57,7 @@ class Bench : public Verb {
     o.text("cfg", params_.cfg, "model description, when the weights bring none");
     o.image_size("img-size", params_.size, "sides of the network input");
     o.integer("batch-size", params_.batch, 1, 256, "images per run");
+    o.choice("dtype", params_.dtype, {"fp32", "fp16", "bf16"}, "train: what convolutions multiply");
     o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
     o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
     o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");
@@ -138,7 +139,8 @@ class Bench : public Verb {
     const double flops = subject_->flops();
     const std::string model = std::filesystem::path(params_.weights).stem().string();
     const double time = median(wall_ms_);
-    Json entry{{"name", fmt::format("{}/{}/{}/{}", words_[0], model, params_.size, params_.batch)},
+    const std::string type = params_.dtype == "fp32" ? "" : "/" + params_.dtype;
+    Json entry{{"name", fmt::format("{}/{}/{}/{}{}", words_[0], model, params_.size, params_.batch, type)},
                {"run_type", "iteration"},
                {"iterations", wall_ms_.size()},
                {"real_time", time},

@@ -82,6 +82,8 @@ class Train : public Verb {
     o.real("fraction", s.fraction, 1e-6, 1, "share of the training images");
     o.toggle("noautoanchor", s.noautoanchor, "keep the anchors even where they fit badly");
     o.toggle("recompute", s.recompute, "less memory, more time: values are computed again for gradients");
+    o.choice("dtype", s.dtype, {"fp32", "fp16", "bf16"},
+             "what convolutions multiply and maps are kept in; weights stay fp32; fp16 needs a GPU");
     o.choice("compat", s.compat, {"v7"}, "yolov7's rate lag, window, warm-up and assigner scale");
     o.toggle("strict", s.strict, "stop at the first image or label that is refused");
   }

@@ -56,8 +56,9 @@ Learner::Learner(Context& ctx, const ops::Impls& impls, const models::Model& mod
     : ctx_(ctx), graph_(model.graph) {
   for (const models::Head& head : graph_.heads) tasks_.push_back(make_task(head, params));
   store_ = models::make_param_store(ctx, graph_, model.weights);
-  network_ = std::make_unique<models::TrainGraph>(ctx, impls, graph_, *store_,
-                                                  models::TrainGraphOptions{.recompute = params.recompute});
+  network_ = std::make_unique<models::TrainGraph>(
+      ctx, impls, graph_, *store_,
+      models::TrainGraphOptions{.recompute = params.recompute, .dtype = params.dtype});
   optimizer_params_.kind = params.optimizer;
   optimizer_params_.weight_decay = scaled_.begin()->second.weight_decay;
   optimizer_params_.beta1 = params.hyp.momentum;

@@ -30,6 +30,7 @@ struct LearnerParams {
   int64_t img_size = 640, total_batch = 16, nominal_batch = 64;
   Compat compat;
   bool recompute = false;
+  DType dtype = DType::kF32;  // of maps (models/train_graph.h)
 };
 
 // Of one micro-batch. `loss` is B * (box + obj + cls) of the head, before its weight.

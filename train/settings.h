@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/document.h"
+#include "core/dtype.h"
 
 namespace mtyolo::train {
 
@@ -23,7 +24,8 @@ struct Settings {
   std::string cache;  // "ram", "disk" or empty
   bool noautoanchor = false, noval = false, noplots = false, recompute = false, strict = false;
   int patience = 0, save_period = -1, val_period = 1;
-  std::string compat;  // "v7" or empty
+  std::string compat;          // "v7" or empty
+  std::string dtype = "fp32";  // of maps and products, see compute_type()
   double fraction = 1;
   int64_t max_steps = 0;  // optimizer steps after which the run stops; resumable; 0 = none
   double time_limit = 0;  // hours, of this process
@@ -65,11 +67,15 @@ void visit_settings(S& s, Visit&& visit) {
   visit("save-period", s.save_period);
   visit("val-period", s.val_period);
   visit("compat", s.compat);
+  visit("dtype", s.dtype);
   visit("fraction", s.fraction);
   visit("max-steps", s.max_steps);
   visit("time-limit", s.time_limit);
   visit("seed", s.seed);
 }
+
+// What --dtype fp32 and bf16 stand for. Throws Error{kUsage} for all else: fp16 needs a GPU.
+DType compute_type(const std::string& dtype);
 
 // {flag: value}, in the order above, and back; a flag that is missing keeps its default.
 Document settings_to_document(const Settings& settings);

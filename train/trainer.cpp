@@ -45,6 +45,7 @@ LearnerParams learner_params(const RunSetup& setup) {
   p.nominal_batch = s.nbs;
   p.compat = compat_by_name(s.compat);
   p.recompute = s.recompute;
+  p.dtype = compute_type(s.dtype);
   return p;
 }
 
@@ -205,6 +206,9 @@ std::vector<std::string> Trainer::plan() const {
                                 learner_->store().parameters().size(), fmt::join(s.freeze, ","),
                                 s.unfreeze_at > 0 ? fmt::format(", until epoch {}", s.unfreeze_at) : ""));
   if (s.freeze_bn) lines.push_back("frozen: running statistics of all batch norms");
+  if (compute_type(s.dtype) == DType::kBF16)
+    lines.push_back(
+        "bf16: maps and what convolutions multiply; weights, sums, statistics and losses stay fp32");
   lines.push_back(fmt::format("memory: about {:.1f} GiB{}", double(estimate_memory(graph, s)) / kGib,
                               s.recompute ? " without --recompute, less with it" : ""));
   if (setup_.resumed)

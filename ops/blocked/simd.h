@@ -21,8 +21,23 @@ using Vec = float __attribute__((vector_size(64), aligned(64)));
 using IntVec = int32_t __attribute__((vector_size(64), aligned(64)));
 using UnalignedVec = float __attribute__((vector_size(64), aligned(4)));
 
+using Words = uint32_t __attribute__((vector_size(64), aligned(64)));
+using HalfWords = uint16_t __attribute__((vector_size(32), aligned(32), may_alias));
+using Word = uint32_t __attribute__((may_alias));
+
 inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
+inline Vec load(const Bf16* p) {
+  return reinterpret_cast<Vec>(__builtin_convertvector(*reinterpret_cast<const HalfWords*>(p), Words) << 16);
+}
+// bf16 in the low halves, to nearest even; NaN stays NaN.
+inline Words round_to_bf16(Vec v) {
+  const Words bits = reinterpret_cast<Words>(v);
+  return (v == v ? bits + 0x7fff + (bits >> 16 & 1) : bits | 0x400000) >> 16;
+}
+inline void store(Bf16* p, Vec v) {
+  *reinterpret_cast<HalfWords*>(p) = __builtin_convertvector(round_to_bf16(v), HalfWords);
+}
 inline Vec load_unaligned(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
 inline void store_unaligned(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
 // Written out: `Vec{} + value` would cost an addition, because it turns -0 into +0.
@@ -118,9 +133,54 @@ inline void with_epilogue(Epilogue epilogue, F&& f) {
 inline int smaller(int a, int b) { return a < b ? a : b; }
 inline int larger(int a, int b) { return a > b ? a : b; }
 
-inline float* pixel_at(const MapView& m, int block, int row, int column) {
-  return m.data + block * m.block_stride + row * m.row_stride + int64_t(column) * kBlock;
+template <class T>
+inline T* pixel_at(const MapView& m, int block, int row, int column, int64_t pixel = kBlock) {
+  return static_cast<T*>(m.data) + block * m.block_stride + row * m.row_stride + column * pixel;
 }
+// Calls f with a value of the element type of a map.
+template <class F>
+inline void with_element(const MapView& m, F&& f) {
+  if (m.type == Element::kBF16) f(Bf16{});
+  else f(float{});
+}
+
+// A product of the register tiles: of floats, or of pairs of bf16 values in 32 bits (the first in the low
+// half), which counts as two products added to an f32 sum, the second one first. kSteps: multiply-adds that
+// it takes.
+struct FloatProduct {
+  using Factor = float;
+  using Stored = float;
+  static constexpr int kLanes = 1, kSteps = 1;
+  static Vec vector(const float* p, int) { return load(p); }
+  static Vec broadcast(float x, int) { return splat(x); }
+  static Vec multiply_add(Vec acc, Vec a, Vec b) { return acc + a * b; }
+};
+struct PairProduct {
+  using Factor = Word;
+  using Stored = Bf16;
+  static constexpr int kLanes = 2;
+  static uint32_t without_second(uint32_t pair) { return pair & 0xffff; }
+#if defined(__AVX512BF16__)
+  static constexpr int kSteps = 1;
+  static Words vector(const Word* p, int) { return *reinterpret_cast<const Words*>(p); }
+  static Words broadcast(uint32_t x, int) { return Words{} + x; }
+  // Written out: the names of the builtins differ between compilers, and their header has inline functions.
+  static Vec multiply_add(Vec acc, Words a, Words b) {
+    asm("vdpbf16ps %1, %2, %0" : "+v"(acc) : "v"(a), "v"(b));
+    return acc;
+  }
+#else
+  static constexpr int kSteps = 2;
+  static Vec vector(const Word* p, int step) {
+    const Words pairs = *reinterpret_cast<const Words*>(p);
+    return reinterpret_cast<Vec>(step == 0 ? pairs & 0xffff0000 : pairs << 16);
+  }
+  static Vec broadcast(uint32_t x, int step) {
+    return reinterpret_cast<Vec>(Words{} + (step == 0 ? x & 0xffff0000 : x << 16));
+  }
+  static Vec multiply_add(Vec acc, Vec a, Vec b) { return acc + a * b; }
+#endif
+};
 
 // The kernels of the table, one source file each or a few.
 void conv(const ConvTask& task);
@@ -130,6 +190,8 @@ void winograd_output_grad(const WinogradTask& task);
 void winograd_weight(const WinogradWeightTask& task);
 void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g);
 void outer(const OuterTask& task);
+void conv_bf16(const ConvTask& task);
+void outer_bf16(const OuterTask& task);
 void norm_moments(const NormTask& task);
 void norm_apply(const NormTask& task);
 void norm_grad_sums(const NormTask& task);
