@@ -8,13 +8,15 @@ namespace mtyolo::train {
 
 Document settings_to_document(const Settings& settings) {
   Document d = Document::map({});
-  visit_settings(settings, [&](const char* name, const auto& value) { put_field(d, name, value); });
+  visit_settings(settings,
+                 [&](const char* name, const auto& value, const auto&...) { put_field(d, name, value); });
   return d;
 }
 
 Settings settings_from_document(const Document& document) {
   Settings s;
-  visit_settings(s, [&](const char* name, auto& value) { take_field(document, name, value); });
+  visit_settings(s,
+                 [&](const char* name, auto& value, const auto&...) { take_field(document, name, value); });
   return s;
 }
 
