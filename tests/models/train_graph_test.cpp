@@ -341,22 +341,24 @@ TEST_CASE("recomputation gives the same bits in less memory", "[train_graph]") {
   CHECK(again.peak() < 0.7 * plain.peak());
 }
 
+// By running statistics: in a network that was just drawn, those of a batch carry even a change of the
+// weights by 1e-5 into the gradients a thousandfold.
 TEST_CASE("a step in bf16 stays near the one in f32, in less memory", "[train_graph]") {
-  const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolor-csp", "yolov7-w6");
+  const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolov7-w6");
   const Model model = narrow(name, 0.25);
   Training f32(model), bf16(model, false, {.dtype = DType::kBF16});
-  const Tensor images = random_images({2, 3, 2 * model.graph.max_stride, 2 * model.graph.max_stride});
-  const auto wide = f32.graph->forward(images), narrowed = bf16.graph->forward(images);
+  for (Training* t : {&f32, &bf16}) t->graph->freeze_bn(batch_norms(model.graph));
+  const Tensor images = random_images({2, 3, 256, 256});
+  const auto want = f32.graph->forward(images), got = bf16.graph->forward(images);
   INFO(name);
-  for (size_t i = 0; i < wide[0].levels.size(); ++i) {
-    REQUIRE(narrowed[0].levels[i].dtype() == DType::kF32);
-    CHECK(relative_distance(narrowed[0].levels[i], wide[0].levels[i]) < 0.03);
+  for (size_t i = 0; i < want[0].levels.size(); ++i) {
+    REQUIRE(got[0].levels[i].dtype() == DType::kF32);
+    CHECK(relative_distance(got[0].levels[i], want[0].levels[i]) < 0.01);
   }
   f32.step(images), bf16.step(images);
-  WARN(name << ": gradients " << relative_distance(bf16.store->gradients(), f32.store->gradients()) << ", "
-            << f32.peak() / 1048576 << " MiB, in bf16 " << bf16.peak() / 1048576 << " MiB");
-  CHECK(relative_distance(bf16.store->gradients(), f32.store->gradients()) < 0.2);
-  CHECK(bf16.peak() < 0.65 * f32.peak());
+  CHECK(relative_distance(bf16.store->gradients(), f32.store->gradients()) < 0.02);
+  WARN(name << ": " << f32.peak() / 1048576 << " MiB, in bf16 " << bf16.peak() / 1048576 << " MiB");
+  CHECK(bf16.peak() < 0.6 * f32.peak());
 }
 
 TEST_CASE("bf16 gives the same bits for any number of threads and with recomputation", "[train_graph]") {
