@@ -17,7 +17,7 @@
 
 #include <utility>
 
-#include "ops/blocked/simd.h"
+#include "ops/blocked/product.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 

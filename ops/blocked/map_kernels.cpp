@@ -4,6 +4,24 @@
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
+// The kernels of the table that have sources of their own.
+void conv(const ConvTask& task);
+void winograd_input(const WinogradTask& task);
+void winograd_output(const WinogradTask& task);
+void winograd_output_grad(const WinogradTask& task);
+void winograd_weight(const WinogradWeightTask& task);
+void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g);
+void outer(const OuterTask& task);
+void conv_bf16(const ConvTask& task);
+void outer_bf16(const OuterTask& task);
+void norm_moments(const NormTask& task);
+void norm_apply(const NormTask& task);
+void norm_grad_sums(const NormTask& task);
+void norm_grad(const NormTask& task);
+void max_pool_grad(const PoolGradTask& task, int32_t block);
+void upsample_grad(const MapView& gy, const MapView& gx, int32_t scale, bool add, int32_t block_begin,
+                   int32_t block_end);
+
 namespace {
 
 // The larger value; NaN wins, as in the reference op.

@@ -9,7 +9,7 @@
 // them.
 #pragma once
 
-#include "ops/blocked/simd.h"
+#include "ops/blocked/product.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
