@@ -13,9 +13,6 @@ namespace {
 class BenchModel : public BenchSubject {
  public:
   BenchModel(Context& ctx, const CommonOptions& common, BenchParams& params) {
-    if (params.dtype != "fp32")
-      fail(ExitCode::kUsage, "dtype", "bench model runs in fp32; --dtype {} goes with bench train",
-           mtyolo::quoted(params.dtype));
     const models::Model model = load_bench_model(params, common);
     detector_ = std::make_unique<models::Detector>(ctx, model.graph, model.weights, make_impls(common));
     flops_ = models::conv_flops(detector_->graph(), params.batch, params.size, params.size);

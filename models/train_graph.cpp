@@ -123,7 +123,7 @@ struct TrainGraph::Impl {
   void find_wanted();
   void run_segment(const TrainSegment& segment, Values& values);
   Var head_map(Values& values, int raw, int anchors);
-  void backward(const std::vector<HeadMaps>& gradients);
+  void backward(const std::vector<HeadMaps>& gradients, bool keep);
 };
 
 // Runs the nodes of a segment. `first`: running statistics and counters move; the second time, for
@@ -325,7 +325,7 @@ std::vector<HeadMaps> TrainGraph::Impl::forward(const Tensor& given) {
   return out;
 }
 
-void TrainGraph::Impl::backward(const std::vector<HeadMaps>& gradients) {
+void TrainGraph::Impl::backward(const std::vector<HeadMaps>& gradients, bool keep) {
   MTYOLO_CHECK(tape != nullptr, "TrainGraph: backward without a forward pass before it");
   MTYOLO_CHECK(gradients.size() == maps.size(), "TrainGraph: gradients of {} heads, expected {}",
                gradients.size(), maps.size());
@@ -339,6 +339,7 @@ void TrainGraph::Impl::backward(const std::vector<HeadMaps>& gradients) {
     give(gradients[h].levels, maps[h]);
     give(gradients[h].aux, aux_maps[h]);
   }
+  if (keep) return tape->backward(true);
   maps.clear(), aux_maps.clear();
   const std::unique_ptr<Tape> recorded = std::move(tape);
   recorded->backward();
@@ -354,6 +355,8 @@ void TrainGraph::freeze_bn(std::set<std::string> scopes) { impl_->frozen_bn = st
 
 std::vector<HeadMaps> TrainGraph::forward(const Tensor& images) { return impl_->forward(images); }
 
-void TrainGraph::backward(const std::vector<HeadMaps>& gradients) { impl_->backward(gradients); }
+void TrainGraph::backward(const std::vector<HeadMaps>& gradients, bool keep) {
+  impl_->backward(gradients, keep);
+}
 
 }  // namespace mtyolo::models

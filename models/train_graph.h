@@ -46,8 +46,9 @@ class TrainGraph {
   // head of the graph.
   std::vector<HeadMaps> forward(const Tensor& images);
   // Gradients of the maps of the last forward, in the same structure; an undefined tensor counts as zero.
-  // Adds to the gradients in the store and frees the activations while it goes. Once per forward.
-  void backward(const std::vector<HeadMaps>& gradients);
+  // Adds to the gradients in the store and frees the activations while it goes. Once per forward; with `keep`
+  // they stay, and another backward pass may follow: one per head, say.
+  void backward(const std::vector<HeadMaps>& gradients, bool keep = false);
 
  private:
   struct Impl;

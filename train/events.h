@@ -15,6 +15,7 @@ namespace mtyolo::train {
 struct StepEvent {
   int64_t epoch = 0, epochs = 0, batch = 0, batches = 0;  // batch: done
   LossSums loss;                                          // over heads, weighted
+  std::vector<LossSums> heads;                            // per head, in the graph's order
   int64_t labels = 0;                                     // of this micro-batch
   int img_size = 0;
   double memory_gb = 0, images_per_s = 0, seconds_left = 0;
@@ -34,6 +35,7 @@ struct EpochEvent {
   int64_t epoch = 0, epochs = 0;
   const ResultsTable* results = nullptr;  // the last row is this epoch's
   bool validated = false, best = false;
+  std::vector<std::pair<std::string, double>> scalars = {};  // Learner::head_scalars()
 };
 
 enum class EndReason { kEpochs, kPatience, kMaxSteps, kTimeLimit, kInterrupted };

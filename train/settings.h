@@ -18,6 +18,7 @@ struct Settings {
   int unfreeze_at = 0;              // epoch from which nothing is frozen; 0 = never
   bool freeze_bn = false;           // running statistics stay as they are
   std::string optimizer = "sgd", lr_schedule = "cosine", iou_loss = "ciou";
+  std::string head_loss = "fixed";
   std::string assigner;  // "ota", "simple"; empty: as hyp's loss_ota says
   double label_smoothing = 0, ema = 0.9999;
   bool multi_scale = false, rect = false, single_cls = false, image_weights = false;
@@ -67,6 +68,8 @@ void visit_learning_settings(S& s, Visit&& visit) {
   visit("iou-loss", s.iou_loss, Choices{"ciou", "giou", "diou"}, "of boxes");
   visit("assigner", s.assigner, Choices{"ota", "simple"},
         "which cells learn an object (hyp's loss_ota: ota)");
+  visit("head-loss", s.head_loss, Choices{"fixed", "learned", "pcgrad"},
+        "how losses of several heads join: fixed weights, learned ones, gradient surgery");
   visit("ema", s.ema, Range{0, 0.999999}, "decay of the averaged weights");
   visit("multi-scale", s.multi_scale, "input sizes from half to one and a half of --img-size");
   visit("rect", s.rect, "batches of images of like shape, no mosaic");

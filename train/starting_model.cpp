@@ -7,6 +7,7 @@
 #include "models/heads.h"
 #include "models/import_model.h"
 #include "models/weights/digest.h"
+#include "train/matched_heads.h"
 #include "train/run_setup.h"
 
 namespace mtyolo::train {
@@ -34,35 +35,11 @@ bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
   return a == b;
 }
 
-std::string describe(const std::vector<HeadGroup>& groups) {
-  std::vector<std::string> parts;
-  for (const HeadGroup& g : groups)
-    parts.push_back(fmt::format("{} ({} classes)", mtyolo::quoted(g.name), g.classes.size()));
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
-
-// A data.yaml without heads takes those of a checkpoint with the same names; heads that differ then are an
-// error (conventions.md section 4). Other names: other classes, whose heads are the data.yaml's business.
+// A data.yaml without heads takes those of a checkpoint with the same names (conventions.md section 4).
 void settle_heads(const models::Checkpoint& checkpoint, data::DataCfg& data) {
-  if (checkpoint.heads.is_null() || checkpoint.names != data.names) return;
-  const auto theirs = models::heads_from_document(checkpoint.heads, int(data.names.size()));
-  if (data.heads.empty()) {
-    for (const HeadGroup& g : theirs) data.heads.push_back({g.name, g.classes, 1});
-    return;
-  }
-  auto mine = groups_of(data), other = theirs;
-  for (auto* groups : {&mine, &other}) {
-    for (HeadGroup& g : *groups) std::sort(g.classes.begin(), g.classes.end());
-    std::sort(groups->begin(), groups->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  }
-  if (mine != other)
-    throw Error({ExitCode::kUsage,
-                 "heads",
-                 fmt::format("has the heads {}, the weights {} with the same classes have {}", describe(mine),
-                             mtyolo::quoted(checkpoint.file), describe(other)),
-                 data.file,
-                 {},
-                 "leave `heads:` out to take those of the weights, or give weights with one head"});
+  if (checkpoint.heads.is_null() || checkpoint.names != data.names || !data.heads.empty()) return;
+  for (const HeadGroup& g : models::heads_from_document(checkpoint.heads, int(data.names.size())))
+    data.heads.push_back({g.name, g.classes, 1});
 }
 
 models::Cfg cfg_of(const models::Checkpoint& checkpoint, const std::string& given) {
@@ -154,6 +131,7 @@ models::Model starting_model(const Settings& settings, data::DataCfg& data, std:
   const models::Checkpoint checkpoint = models::read_checkpoint(settings.weights);
   refuse_unfit(checkpoint);
   settle_heads(checkpoint, data);
+  const auto heads = match_heads(checkpoint, data);
   options.heads = groups_of(data);
   options.bn_eps = checkpoint.bn_eps;
   const models::Cfg cfg = cfg_of(checkpoint, settings.cfg);
@@ -161,11 +139,14 @@ models::Model starting_model(const Settings& settings, data::DataCfg& data, std:
     notes.push_back(fmt::format("{} classes in the weights, {} in the data: the data's", cfg.nc, nc));
   models::Model model =
       models::model_from_cfg(models::with_classes(cfg, nc), uint64_t(settings.seed), options);
-  const models::StateDict source = source_tensors(checkpoint, settings, data, model.graph);
+  const models::StateDict source = heads.empty()
+                                       ? source_tensors(checkpoint, settings, data, model.graph)
+                                       : matched_tensors(checkpoint.inference_weights(), model.graph, heads);
   // A cfg that is given brings its own anchors.
   model.transfer = models::transfer_weights(
       model.graph, settings.cfg.empty() ? source : without_anchors(source), model.weights);
   note_transfer(model.transfer, settings.weights, notes);
+  for (std::string& line : head_notes(data, heads)) notes.push_back(std::move(line));
   return model;
 }
 

@@ -46,6 +46,8 @@ LearnerParams learner_params(const RunSetup& setup) {
   p.compat = compat_by_name(s.compat);
   p.recompute = s.recompute;
   p.dtype = compute_type(s.dtype);
+  p.head_loss = head_loss_rule_by_name(s.head_loss);
+  p.seed = uint64_t(s.seed);
   return p;
 }
 
@@ -205,6 +207,10 @@ std::vector<std::string> Trainer::plan() const {
     lines.push_back(fmt::format("frozen: {} of {} parameters (--freeze {}){}", setup_.frozen.size(),
                                 learner_->store().parameters().size(), fmt::join(s.freeze, ","),
                                 s.unfreeze_at > 0 ? fmt::format(", until epoch {}", s.unfreeze_at) : ""));
+  if (graph.heads.size() > 1 && s.head_loss != "fixed")
+    lines.push_back(fmt::format("losses of the heads: {}", s.head_loss));
+  if (!graph.couplings.empty())
+    lines.push_back(fmt::format("soft sharing: {} pairs of parameters are tied", graph.couplings.size()));
   if (s.freeze_bn) lines.push_back("frozen: running statistics of all batch norms");
   if (compute_type(s.dtype) == DType::kBF16)
     lines.push_back(
@@ -231,7 +237,7 @@ double Trainer::seconds() const {
   return seconds_before_ + std::chrono::duration<double>(Clock::now() - began_).count();
 }
 
-void Trainer::save(std::vector<std::string> also, bool best) {
+void Trainer::save(std::vector<std::string> also, std::vector<std::string> best) {
   state_.seconds = seconds();
   state_.schedule = schedule_->state();
   state_.version = MTYOLO_VERSION;
@@ -249,7 +255,7 @@ void Trainer::save(std::vector<std::string> also, bool best) {
   c.anchors = to_field(anchors);
   put_state(state_, c);
   snapshot.also = std::move(also);
-  snapshot.best = best;
+  snapshot.best = std::move(best);
   store_->write_last(std::move(snapshot));
   saved_ = Clock::now();
   take_results(false);

@@ -42,7 +42,8 @@ class Trainer {
   void write_settings() const;
   std::vector<std::string> plan() const;
   void take_up(const models::Checkpoint& checkpoint);
-  void save(std::vector<std::string> also = {}, bool best = false);
+  // `best`: names of the stripped files to write as well.
+  void save(std::vector<std::string> also = {}, std::vector<std::string> best = {});
   void take_results(bool wait);
   std::optional<EndReason> stop_reason();
   double seconds() const;
@@ -58,7 +59,9 @@ class Trainer {
   void begin_epoch();
   Flow end_epoch();
   bool validate();  // false: interrupted
+  void find_best();
   void add_results_row();
+  std::vector<std::pair<std::string, double>> take_scalars();
   void write_results();
   data::AugmentParams augmentation(int64_t epoch) const;
   bool is_last_epoch() const { return state_.epoch + 1 >= setup_.settings.epochs; }
@@ -100,7 +103,8 @@ class Trainer {
   double images_per_s_ = 0;
   int last_size_ = 0;
   bool last_write_failed_ = false, validated_ = false, best_ = false;
-  double seconds_before_ = 0;  // of earlier processes
+  std::vector<std::string> best_files_;  // of this epoch: best.pt, best_a.pt
+  double seconds_before_ = 0;            // of earlier processes
   Clock::time_point began_, epoch_began_, saved_;
   int64_t images_in_epoch_ = 0;
 };

@@ -230,6 +230,18 @@ DATA_YAMLS = {
     "download": "download: https://example.org/x.zip\ntrain: x\nval: y\nnames: [a]\n",
     "list": "- a\n- b\n",
     "empty": "",
+    "entries": "names: [a, b, c]\nheads: {x: 0-1, y: c}\n"
+               "train: [p, {images: q, heads: [y], classes: [c, 0]}, {json: r, images: s, heads: x}]\nval: p\n",
+    "entry_twice": "names: [a, b]\nheads: {x: 0, y: 1}\ntrain: {images: q, heads: x}\nval: {images: q, heads: y}\n",
+    "entry_head": "names: [a, b]\nheads: {xx: 0, y: 1}\ntrain: {images: q, heads: [xy]}\n",
+    # Below the marker: the data file that heads name.
+    "head_data": "heads: {x: {data: o.yaml, weight: 2}}\n%%\nnames: [p, q]\ntrain: t\nval: v\n",
+    "head_data_mix": "names: [a, b]\ntrain: t\nheads: {x: 0-1, y: {data: o.yaml}}\n%%\nnc: 3\ntrain: u\n",
+    "head_data_same": "heads: {x: {data: o}, y: {data: o}}\n%%\nnames: [p]\n",
+    "head_data_both": "names: [a]\nheads: {x: {data: o, classes: 0}}\n%%\nnames: [p]\n",
+    "head_data_own_heads": "heads: {x: {data: o}}\n%%\nnames: [p]\nheads: {x: {data: o}}\n",
+    "head_data_overlap": "names: [a]\nheads: {x: 0-1, y: {data: o}}\n%%\nnames: [p]\n",
+    "head_data_none": "train: t\nheads: {y: {data: o}}\n%%\nnames: [p]\n",
 }
 
 CFG_YAMLS = {

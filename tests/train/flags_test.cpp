@@ -172,6 +172,40 @@ TEST_CASE("train: --single-cls makes a network of one class", "[train][flags]") 
   CHECK(tiny.resume("one").epochs_done == 3);
 }
 
+TEST_CASE("train: repeat_thr brings rare classes back among the images of their head, and resumes",
+          "[train][flags]") {
+  ShortRun tiny;
+  std::string some, others;
+  for (int i = 0; i < 16; ++i) (i < 4 ? some : others) += fmt::format("set/images/{:02}.png\n", i);
+  tiny.folder.write("some.txt", some);
+  tiny.folder.write("others.txt", others);
+  for (int i = 6; i < 16; ++i) tiny.folder.write(fmt::format("set/labels/{:02}.txt", i), "");
+  tiny.folder.write("data.yaml",
+                    "train: [{images: some.txt, heads: a}, {images: others.txt, heads: b}]\nval: set/images\n"
+                    "names: [red, blue]\nheads: {a: {classes: [0]}, b: {classes: [1]}}\n");
+  tiny.settings.hyp = tiny.folder.write("repeat.yaml", "repeat_thr: 0.999\n");  // with mosaics
+  const log::Capture said;
+  Batches whole;
+  tiny.run("whole", {{&whole}, {}});
+  CHECK_THAT(said.text(), Catch::Contains("some.txt: 4 boxes of other heads' classes dropped") &&
+                              Catch::Contains("others.txt: 2 boxes of other heads' classes dropped"));
+  REQUIRE(whole.indices.size() == 2);
+  for (const auto& epoch : whole.indices) {
+    CHECK(epoch.size() == 16);
+    // Blue is in 2 of the 12 images of b: sqrt(0.999 * 6) = 2.45 against 1 of the others, 18.9 in all.
+    for (const int64_t i : {4, 5}) CHECK(std::count(epoch.begin(), epoch.end(), i) >= 2);
+    CHECK(std::count_if(epoch.begin(), epoch.end(), [](int64_t i) { return i < 4; }) <= 4);
+  }
+  CHECK(whole.indices[0] != whole.indices[1]);
+  struct Stop : Observer {
+    int steps = 0;
+    void on_step(const StepEvent&) override { ++steps; }
+  } stop;
+  CHECK(tiny.run("part", {{&stop}, [&] { return stop.steps >= 6; }}).reason == EndReason::kInterrupted);
+  tiny.resume("part");
+  CHECK(first_difference(tiny.last("whole"), tiny.last("part")) == "");
+}
+
 TEST_CASE("train: --image-weights draws images by what is hard in them, and resumes to equal bits",
           "[train][flags]") {
   ShortRun tiny;

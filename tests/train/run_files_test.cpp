@@ -195,3 +195,27 @@ TEST_CASE("train: without pictures there is still a report", "[run_files]") {
   CHECK(page.find("<section id=\"accuracy\">") != std::string::npos);
   CHECK(page.find("<img loading") == std::string::npos);
 }
+
+TEST_CASE("train: the data.yaml of a run means the same as the file it was made from") {
+  const TempFolder folder;
+  for (const char* path : {"cells/train", "cells/val", "street"}) make_folders(folder.path(path));
+  folder.write("street/j.json", "");
+  folder.write("cells/bccd.yaml", "train: train\nval: [val, train]\nnames: [RBC, 'no']\n");
+  const std::string file = folder.write(
+      "two.yaml",
+      "train: [{json: street/j.json, images: street, heads: b}, {images: street, classes: [2, 0]}]\n"
+      "names: [x, y, z]\nheads: {a: 0-1, cells: {data: cells/bccd.yaml, weight: 0.25}, b: z}\n");
+  const data::DataCfg once = data::read_data_cfg(file, data::DataCfgUse::kPaths);
+  const data::DataCfg again = data::read_data_cfg(folder.write("run/data.yaml", to_yaml(data_document(once))),
+                                                  data::DataCfgUse::kPaths);
+  CHECK(again.names == once.names);
+  CHECK(again.train == once.train);
+  CHECK(again.val == once.val);
+  CHECK(again.details == once.details);
+  REQUIRE(again.heads.size() == 3);
+  for (size_t h = 0; h < 3; ++h) {
+    CHECK(again.heads[h].name == once.heads[h].name);
+    CHECK(again.heads[h].classes == once.heads[h].classes);
+    CHECK(again.heads[h].weight == once.heads[h].weight);
+  }
+}
