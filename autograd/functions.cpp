@@ -166,6 +166,40 @@ Var scale_shift(Tape& tape, const Var& x, const Var& implicit, const ops::ScaleS
   return out;
 }
 
+Var cross_stitch(Tape& tape, std::span<const Var> inputs, const Var& weight, Tensor y) {
+  std::vector<Tensor> values;
+  std::vector<Grad> gradients;
+  bool wanted = weight.grad != nullptr;
+  for (const Var& input : inputs) {
+    values.push_back(input.value);
+    gradients.push_back(input.grad);
+    wanted = wanted || input.grad != nullptr;
+  }
+  y = output(tape, y, values.at(0).shape(), values[0]);
+  ops::cross_stitch_forward(tape.ctx(), values, weight.value, y);
+  Var out{y, nullptr};
+  if (!wanted || !tape.recording()) return out;
+  out.grad = std::make_shared<Gradient>(y);
+  if (weight.grad == nullptr) values.assign(values.size(), Tensor());  // only its gradient reads them
+  tape.record(
+      "cross_stitch_grad", {out.grad},
+      [&tape, values, gradients, w = weight.value, gw = weight.grad, gy = out.grad] {
+        const Tensor sums = gw != nullptr ? gw->sum(tape.ctx()) : Tensor();
+        for (size_t k = 0; k < values.size(); ++k) {
+          const auto row = [&](const Tensor& t) {
+            return t.defined() ? t.slice(0, int64_t(k), int64_t(k) + 1).reshape({t.size(1)}) : Tensor();
+          };
+          Gradient::Slot slot{Tensor(), ops::GradMode::kOverwrite};
+          if (gradients[k] != nullptr) slot = gradients[k]->open(tape.ctx());
+          const Tensor& x = values[k].defined() ? values[k] : gy->value();
+          Tensor sum = row(sums);
+          if (slot.tensor.defined() || sum.defined())
+            ops::cross_stitch_backward(tape.ctx(), x, row(w), gy->value(), slot.mode, slot.tensor, sum);
+        }
+      });
+  return out;
+}
+
 Var add(Tape& tape, const Var& a, const Var& b, Tensor y) {
   y = output(tape, y, a.value.shape(), a.value);
   ops::add_forward(tape.ctx(), a.value, b.value, y);

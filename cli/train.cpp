@@ -1,5 +1,6 @@
 // mtyolo train: flags, the run folder, resuming. The loop is train/trainer.h.
 #include "cli/run_folder.h"
+#include "cli/sharing_flags.h"
 #include "cli/signals.h"
 #include "cli/train_console.h"
 #include "cli/train_files.h"
@@ -48,6 +49,7 @@ class Train : public Verb {
     o.toggle("finetune", finetune_, "what --weights always does: take weights alone, start at epoch 0");
     o.group("Learning");
     train::visit_learning_settings(s, RegisterFlags{o});
+    register_sharing(o, s.sharing);
     o.group("Course of the run");
     train::visit_course_settings(s, RegisterFlags{o});
     o.shorthand("adam", "optimizer", "adam");
@@ -83,6 +85,8 @@ class Train : public Verb {
     if (options_->given("weights") || options_->given("cfg") || options_->given("hyp"))
       fail(ExitCode::kUsage, "resume",
            "--resume takes weights, cfg and hyp from the run; leave --weights, --cfg and --hyp out");
+    if (settings_.sharing.given())
+      fail(ExitCode::kUsage, "resume", "--resume keeps the run's sharing between heads; leave its flags out");
     const std::string path = resume_.empty() ? train::newest_run(common.project) : resume_;
     const std::string folder = train::run_folder_of(path);
     checkpoint = train::find_checkpoint(path);

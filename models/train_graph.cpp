@@ -17,9 +17,9 @@ using autograd::Var;
 namespace {
 
 // Of the alternatives of OpAttrs, for profiles.
-constexpr const char* kOpNames[] = {"input",       "conv2d",         "batch_norm",   "activation",
-                                    "max_pool2d",  "upsample",       "concat",       "add",
-                                    "scale_shift", "space_to_depth", "detect_decode"};
+constexpr const char* kOpNames[] = {"input",       "conv2d",         "batch_norm",    "activation",
+                                    "max_pool2d",  "upsample",       "concat",        "add",
+                                    "scale_shift", "space_to_depth", "detect_decode", "cross_stitch"};
 static_assert(std::size(kOpNames) == std::variant_size_v<OpAttrs>);
 
 // Blocked maps where every op knows them, unless one was forced to an implementation that does not.
@@ -211,6 +211,11 @@ class TrainGraph::Impl::Pass {
   }
   Var compute(const ops::ScaleShift& p, const GraphNode& node, Tensor y) {
     return autograd::scale_shift(tape_, in(node), var_of(params(node).weight), p, y);
+  }
+  Var compute(const ops::CrossStitch&, const GraphNode& node, Tensor y) {
+    std::vector<Var> inputs;
+    for (size_t i = 0; i < node.inputs.size(); ++i) inputs.push_back(in(node, i));
+    return autograd::cross_stitch(tape_, inputs, var_of(params(node).weight), y);
   }
   Var compute(const ops::SpaceToDepth&, const GraphNode& node, Tensor y) {
     return autograd::space_to_depth(tape_, in(node), y);

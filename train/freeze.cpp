@@ -51,10 +51,14 @@ std::set<std::string> frozen_parameters(const models::Graph& graph, const std::v
   for (const std::string& word : words) {
     const models::Head* head = graph.find_head(word);
     if (word == "trunk") {
-      freeze_where([&](const std::string& name) {
+      const auto shared = [&](const std::string& name) {
         return std::none_of(graph.heads.begin(), graph.heads.end(),
                             [&](const models::Head& h) { return belongs_to(h, name); });
-      });
+      };
+      if (std::none_of(graph.params.begin(), graph.params.end(),
+                       [&](const auto& p) { return shared(p.name); }))
+        fail(ExitCode::kUsage, "freeze", "--freeze trunk: the heads of this network share no row");
+      freeze_where(shared);
     } else if (head != nullptr) {
       freeze_where([&](const std::string& name) { return belongs_to(*head, name); });
     } else {

@@ -154,30 +154,30 @@ std::map<std::string, HeadSource> match_heads(const models::Checkpoint& checkpoi
   return sources;
 }
 
-models::StateDict matched_tensors(const models::StateDict& weights, const models::Graph& graph,
+std::string name_here(const std::string& from, const std::map<std::string, HeadSource>& sources) {
+  for (const auto& [name, source] : sources)
+    if (source.from == from) return name;
+  return from;
+}
+
+models::StateDict renamed_tensors(const models::StateDict& weights, const models::Graph& graph,
                                   const std::map<std::string, HeadSource>& sources) {
-  models::StateDict out;
-  std::string first;  // head of the file that new heads take rows from
-  for (const models::Head& head : graph.heads)
-    if (first.empty()) first = sources.at(head.name).from;
+  std::map<std::string, const models::ParamInfo*> params;
+  for (const models::ParamInfo& info : graph.params) params[info.name] = &info;
   std::map<std::string, std::set<std::string>> outputs;
   for (const models::Head& head : graph.heads) outputs[head.name] = output_parameters(graph, head);
-  for (const models::ParamInfo& info : graph.params) {
-    const auto owner = std::find_if(graph.heads.begin(), graph.heads.end(), [&](const models::Head& h) {
-      return info.name.starts_with("heads." + h.name + ".") || info.name.starts_with(h.prefix);
-    });
-    if (owner == graph.heads.end()) {
-      if (const Tensor* t = weights.find(info.name)) out.add(info.name, *t);
+  models::StateDict out;
+  for (const auto& [name, tensor] : weights.entries()) {
+    const std::string from = models::head_in(name);
+    const models::Head* head = from.empty() ? nullptr : graph.find_head(name_here(from, sources));
+    if (head == nullptr) {
+      out.add(name, tensor);
       continue;
     }
-    const HeadSource& source = sources.at(owner->name);
-    const bool is_output = outputs[owner->name].contains(info.name);
-    if (source.from.empty() && is_output) continue;
-    const std::string plain = models::without_head(info.name);
-    const Tensor* t = weights.find("heads." + (source.from.empty() ? first : source.from) + "." + plain);
-    if (t == nullptr) t = weights.find(plain);  // one head, or a row that the file's heads share
-    if (t == nullptr) continue;
-    out.add(info.name, is_output ? reordered(*t, info, *owner, source.columns) : *t);
+    const std::string mine = "heads." + head->name + "." + models::without_head(name);
+    const bool is_output = outputs[head->name].contains(mine);
+    out.add(mine,
+            is_output ? reordered(tensor, *params.at(mine), *head, sources.at(head->name).columns) : tensor);
   }
   return out;
 }

@@ -24,9 +24,11 @@ struct HeadSource {
 std::map<std::string, HeadSource> match_heads(const models::Checkpoint& checkpoint,
                                               const data::DataCfg& data);
 
-// The file's tensors under the names of this network, class columns in its order. A new head gets what the
-// first of the others has before its outputs, and no outputs.
-models::StateDict matched_tensors(const models::StateDict& weights, const models::Graph& graph,
+// What the file's head `from` is called here; itself when no head takes it.
+std::string name_here(const std::string& from, const std::map<std::string, HeadSource>& sources);
+
+// The file's tensors under the names that its heads have here, class columns in this network's order.
+models::StateDict renamed_tensors(const models::StateDict& weights, const models::Graph& graph,
                                   const std::map<std::string, HeadSource>& sources);
 
 // A line for each head.

@@ -8,6 +8,7 @@
 
 #include "core/document.h"
 #include "core/dtype.h"
+#include "models/sharing.h"
 
 namespace mtyolo::train {
 
@@ -31,6 +32,7 @@ struct Settings {
   int64_t max_steps = 0;  // optimizer steps after which the run stops; resumable; 0 = none
   double time_limit = 0;  // hours, of this process
   int64_t seed = 0;
+  models::SharingFlags sharing;  // between heads; what is not given is the weights' or the cfg's
 };
 
 // What a flag takes beside its type.
@@ -98,11 +100,22 @@ void visit_course_settings(S& s, Visit&& visit) {
   visit("time-limit", s.time_limit, Range{0, 1e6}, "stop after so many hours; --resume goes on");
 }
 
+// Flags of `mtyolo import` too, which registers them beside `train` (cli/sharing_flags.h).
+template <class S, class Visit>
+void visit_sharing_flags(S& s, Visit&& visit) {
+  visit("sharing", s.mode);
+  visit("share-until", s.until);
+  visit("couple", s.couple);
+  visit("couple-strength", s.strength);
+  visit("cross-stitch", s.cross_stitch);
+}
+
 template <class S, class Visit>
 void visit_settings(S& s, Visit&& visit) {
   visit_main_settings(s, visit);
   visit_learning_settings(s, visit);
   visit_course_settings(s, visit);
+  visit_sharing_flags(s.sharing, visit);
 }
 
 // What --dtype fp32 and bf16 stand for. Throws Error{kUsage} for all else: fp16 needs a GPU.

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/context.h"
@@ -97,6 +98,9 @@ void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, flo
 void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y);
 void upsample(Context& ctx, const Map& x, int scale, const Map& y);  // scale 1 copies
 void add(Context& ctx, const Map& a, const Map& b, const Map& y);
+// Weights of ops/cross_stitch.h padded to whole blocks, and the unit; y is none of x.
+Tensor pack_cross_stitch(const Tensor& weight);
+void cross_stitch(Context& ctx, std::span<const Map> x, const Tensor& packed, const Map& y);
 void activate(Context& ctx, const Map& y, const Activation& activation);  // in place
 
 // Slow general forms for what is rare: channel ranges that do not begin at a multiple of 16. Any type.

@@ -86,6 +86,10 @@ void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, 
 void scale_shift_backward(Context& ctx, const Tensor& x, const Tensor& implicit, const Tensor& gy,
                           const ScaleShift& p, GradMode mode, Tensor& gx, Tensor& g_implicit);
 
+void cross_stitch_forward(Context& ctx, std::span<const Tensor> x, const Tensor& weight, Tensor& y);
+void cross_stitch_backward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& gy,
+                           GradMode mode, Tensor& gx, Tensor& g_weight);
+
 void space_to_depth_forward(Context& ctx, const Tensor& x, Tensor& y);  // x may be plain
 void space_to_depth_backward(Context& ctx, const Tensor& gy, GradMode mode, Tensor& gx);
 

@@ -289,6 +289,13 @@ anchors: [[1,2]]
 backbone: [[-1,1,Focus,[16,3]], [-1,2,BottleneckCSPA,[16]], [[-1,-2],1,Shortcut,[1]]]
 head: [[[2],1,Detect,[nc,anchors]]]
 """,
+    "hard": "nc: 2\nanchors: 1\nsharing: {mode: hard, until: 0}\n"
+            "backbone: [[-1, 1, Conv, [8, 3, 2]], [-1, 1, Conv, [8, 3, 1]], [[-1, 0], 1, Concat, [1]]]\n"
+            "head: [[[2, 0], 1, IDetect, [nc, anchors]]]\n",
+    "soft": "nc: 3\nanchors: [[1, 2]]\nrows: [Conv 8 3 2, Conv 16 3 1]\nhead: [Detect @-1]\n"
+            "sharing: {mode: soft, couple: [0, 1], penalty: l2, strength: 1.0e-4, cross_stitch: [0, 1]}\n",
+    "backwards": "nc: 2\nanchors: [[1, 2]]\nrows: [Conv 8 3 2, Conv 16 3 1]\nhead: [Detect @-1]\n"
+                 "sharing: {mode: soft, couple: [1, 0]}\n",
     "forwards": "nc: 1\nanchors: 1\nbackbone: [[1, 1, Conv, [8]]]\nhead: []\n",
     "wide": "nc: 1\nanchors: 1\nwidth_multiple: 16\nbackbone: [[-1, 1000, Conv, [65536, 255, 1]]]\n"
             "head: [[[0],1,Detect,[nc,anchors]]]\n",

@@ -164,6 +164,46 @@ bool same_state(const autograd::ParamStore& a, const autograd::ParamStore& b) {
   return same;
 }
 
+// Two heads, with copies of rows and cross-stitch units that are no longer equal.
+Model shared_by_heads(Model model, const Sharing& sharing) {
+  model.cfg = with_sharing(model.cfg, sharing);
+  std::vector<HeadGroup> groups{{"a", {0}}, {"b", {}}};
+  for (int c = 1; c < model.cfg.nc; ++c) groups[1].classes.push_back(c);
+  Model out = split_heads(model, groups);
+  RandomStream random(9, 1, 0);
+  StateDict weights;
+  for (const ParamInfo& p : out.graph.params) {
+    Tensor t = out.weights.find(p.name)->clone();
+    const bool moves = p.kind == ParamInfo::Kind::kConvWeight || p.kind == ParamInfo::Kind::kCrossStitch;
+    for (int64_t i = 0; moves && i < t.numel(); ++i) t.data<float>()[i] += float(0.1 * random.normal());
+    weights.add(p.name, t);
+  }
+  out.weights = weights;
+  return out;
+}
+
+// Along the signs of a parameter's gradient the loss changes by the sum of its magnitudes.
+void check_slopes(Training& t, const Tensor& images) {
+  t.step(images);
+  for (autograd::Parameter& p : t.store->parameters()) {
+    constexpr double kChange = 0.05;  // of a loss of some hundred with noise of 1e-7
+    const Tensor at = p.value.clone();
+    double slope = 0, sides[2];
+    for (int64_t i = 0; i < p.grad.numel(); ++i) slope += std::abs(double(p.grad.data<float>()[i]));
+    INFO(p.name << " " << slope);
+    const double step = kChange / slope;
+    for (int side = 0; side < 2; ++side) {
+      for (int64_t i = 0; i < p.value.numel(); ++i) {
+        const double up = p.grad.data<float>()[i] > 0 ? step : -step;
+        p.value.data<float>()[i] = float(double(at.data<float>()[i]) + (side == 0 ? up : -up));
+      }
+      sides[side] = t.loss(images);
+    }
+    p.value.copy_from(at);
+    CHECK((sides[0] - sides[1]) / (2 * kChange) == Approx(1).epsilon(0.01));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("parameters of yolov7 fall into the groups of its optimiser and come back under their names",
@@ -239,26 +279,45 @@ TEST_CASE("the loss changes with every parameter as its gradient says", "[train_
   const bool reference = GENERATE(true, false);
   Training t(model_from_cfg(small_cfg(head), 5), reference);
   const Tensor images = random_images({4, 3, 32, 32});
-  t.step(images);
   INFO(head << (reference ? " by the reference" : ""));
-  for (autograd::Parameter& p : t.store->parameters()) {
-    // Along the signs of the gradient the loss changes by the sum of its magnitudes.
-    constexpr double kChange = 0.05;  // of a loss of some hundred with noise of 1e-7
-    const Tensor at = p.value.clone();
-    double slope = 0, sides[2];
-    for (int64_t i = 0; i < p.grad.numel(); ++i) slope += std::abs(double(p.grad.data<float>()[i]));
-    INFO(p.name << " " << slope);
-    const double step = kChange / slope;
-    for (int side = 0; side < 2; ++side) {
-      for (int64_t i = 0; i < p.value.numel(); ++i) {
-        const double up = p.grad.data<float>()[i] > 0 ? step : -step;
-        p.value.data<float>()[i] = float(double(at.data<float>()[i]) + (side == 0 ? up : -up));
-      }
-      sides[side] = t.loss(images);
-    }
-    p.value.copy_from(at);
-    CHECK((sides[0] - sides[1]) / (2 * kChange) == Approx(1).epsilon(0.01));
-  }
+  check_slopes(t, images);
+}
+
+TEST_CASE("the loss changes with every parameter of split and stitched rows as its gradient says",
+          "[train_graph]") {
+  const Sharing sharing =
+      GENERATE(Sharing{.until = 8}, Sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {3, 6, 11}});
+  Training t(shared_by_heads(model_from_cfg(small_cfg("IAuxDetect"), 5), sharing));
+  INFO(describe(sharing, 13));
+  check_slopes(t, random_images({4, 3, 32, 32}));
+}
+
+TEST_CASE("gradients of split and stitched rows agree with the reference ops, recomputed ones bit for bit",
+          "[train_graph]") {
+  const Sharing sharing =
+      GENERATE(Sharing{.until = 50}, Sharing{.until = 60}, Sharing{.mode = Sharing::Mode::kNone},
+               Sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {7, 28, 47, 65}});
+  const Model model = shared_by_heads(narrow("yolov7-tiny", 0.125), sharing);
+  Training fast(model), reference(model, true), again(model, false, {.recompute = true});
+  for (Training* t : {&fast, &reference, &again}) t->graph->freeze_bn(batch_norms(model.graph));
+  const Tensor images = random_images({2, 3, 64, 32});
+  INFO(describe(sharing, 78));
+  const double sum = fast.step(images);
+  CHECK(sum == Approx(reference.step(images)).epsilon(1e-4));
+  CHECK(gradient_difference(*fast.store, *reference.store) < 1e-4);
+  CHECK(again.step(images) == sum);
+  CHECK(same_state(*fast.store, *again.store));
+}
+
+TEST_CASE("a cross-stitch unit learns without decay and starts as the identity", "[train_graph]") {
+  const Sharing sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {3}};
+  Model model = model_from_cfg(small_cfg("Detect"), 5);
+  model.cfg = with_sharing(model.cfg, sharing);
+  Training t(split_heads(model, {{"a", {0}}, {"b", {1}}}));
+  const autograd::Parameter* unit = t.store->find("heads.b.model.3.cross_stitch.weight");
+  REQUIRE(unit != nullptr);
+  CHECK(unit->group == autograd::ParamGroup::kNorm);
+  for (int64_t c = 0; c < 16; ++c) CHECK((unit->value.at({0, c}) == 0 && unit->value.at({1, c}) == 1));
 }
 
 TEST_CASE("gradients are the same bits for one and two threads", "[train_graph]") {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "ops/concat.h"
+#include "ops/cross_stitch.h"
 #include "ops/head_rows.h"
 #include "tests/ops/blocked/conv2d_cases.h"
 
@@ -240,6 +241,21 @@ TEST_CASE("bf16: gradients of moving ops are sums in f32, rounded once", "[block
           [&](const Tensor&, const Tensor& gy, Tensor& gx) { space_to_depth_backward(s.ctx, gy, mode, gx); });
   compare(random_rounded({1, 50, 8, 6}, 3),
           [&](const Tensor&, const Tensor& gy, Tensor& gx) { concat_backward(s.ctx, gy, 30, mode, gx); });
+}
+
+TEST_CASE("bf16: cross-stitch units sum in f32", "[blocked][bf16]") {
+  Setup s;
+  const Tensor a = random_rounded({2, 20, 5, 6}, 1), b = random_rounded(a.shape(), 2),
+               weight = random_tensor({2, 20}, 3);
+  const auto run = [&](DType type) {
+    const Tensor x[] = {blocked_with_noise(s.ctx, a, 0, type), blocked_with_noise(s.ctx, b, 1, type)};
+    Tensor y = dirty(a.shape(), 1, type);
+    cross_stitch_forward(s.ctx, x, weight, y);
+    return y;
+  };
+  const Tensor y = run(kType);
+  CHECK(beyond_rounding(s.ctx, y, Grid(blocked::to_plain(s.ctx, run(DType::kF32)))) == 0);
+  CHECK(halo_is_zero<BFloat16>(y));
 }
 
 TEST_CASE("bf16: maps of two types, and plain bf16 tensors, are refused", "[blocked][bf16]") {
