@@ -2,7 +2,8 @@
 // nothing when no input wants a gradient, and keep only what their backward pass reads.
 //   y   where the value goes: a tensor of the right shape, such as a channel range of a concat's buffer;
 //       undefined: a new one in the layout of the input, blocked ones without halo
-// Plain tensors f32 or f64, or blocked f32 maps; parameters are always plain. Errors as in ops/<op>.h.
+// Plain tensors f32 or f64, or blocked maps f32 or bf16; parameters are always plain, f32 beside bf16 maps.
+// Errors as in ops/<op>.h.
 #pragma once
 
 #include <span>

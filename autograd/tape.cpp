@@ -20,7 +20,7 @@ std::shared_ptr<Gradient> Gradient::of_parameter(const Tensor& sum) {
 
 Tensor Gradient::make(Context& ctx) const {
   return halo_ < 0 ? Tensor::empty(shape_, dtype_, ctx.allocator())
-                   : Tensor::empty_blocked(shape_, halo_, ctx.allocator());
+                   : Tensor::empty_blocked(shape_, halo_, ctx.allocator(), dtype_);
 }
 
 Gradient::Slot Gradient::open(Context& ctx) {

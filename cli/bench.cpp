@@ -61,6 +61,7 @@ class Bench : public Verb {
     o.text("cfg", params_.cfg, "model description, when the weights bring none");
     o.image_size("img-size", params_.size, "sides of the network input");
     o.integer("batch-size", params_.batch, 1, 256, "images per run");
+    o.choice("dtype", params_.dtype, {"fp32", "fp16", "bf16"}, "train: what convolutions multiply");
     o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
     o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
     o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");
@@ -95,8 +96,8 @@ class Bench : public Verb {
 
  private:
   ExitCode compare_sharings(const CommonOptions& common) {
-    for (const char* flag :
-         {"weights", "cfg", "batch-size", "reps", "warmup", "min-time", "stdio", "against", "fail-over"})
+    for (const char* flag : {"weights", "cfg", "batch-size", "dtype", "reps", "warmup", "min-time", "stdio",
+                             "against", "fail-over"})
       if (options_->given(flag))
         fail_usage(fmt::format("bench multitask: --{} does not apply to it", flag), "leave it out");
     multitask_.data.assign(words_.begin() + 1, words_.end());
@@ -111,6 +112,8 @@ class Bench : public Verb {
         fail_usage(fmt::format("bench {}: --{} is a flag of bench multitask", words_[0], flag),
                    "leave it out");
     find_subject(words_[0]);
+    if (params_.dtype != "fp32" && words_[0] != "train")
+      fail_usage(fmt::format("bench {} runs in fp32", words_[0]), "--dtype goes with bench train");
     std::string& weights = params_.weights;
     if (words_.size() > 2) fail_usage(fmt::format("bench: unexpected {}", mtyolo::quoted(words_[2])), "");
     if (words_.size() == 2) {
@@ -163,7 +166,8 @@ class Bench : public Verb {
     const double flops = subject_->flops();
     const std::string model = std::filesystem::path(params_.weights).stem().string();
     const double time = median(wall_ms_);
-    Json entry{{"name", fmt::format("{}/{}/{}/{}", words_[0], model, params_.size, params_.batch)},
+    const std::string type = params_.dtype == "fp32" ? "" : "/" + params_.dtype;
+    Json entry{{"name", fmt::format("{}/{}/{}/{}{}", words_[0], model, params_.size, params_.batch, type)},
                {"run_type", "iteration"},
                {"iterations", wall_ms_.size()},
                {"real_time", time},

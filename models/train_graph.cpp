@@ -84,6 +84,9 @@ struct TrainGraph::Impl {
         options(o),
         layout(g, o.recompute),
         blocked(takes_blocked(implementations)) {
+    if (!blocked && options.dtype != DType::kF32)
+      fail(ExitCode::kUsage, "dtype",
+           "--dtype bf16 goes with the implementations cpu.blocked; leave --impl out");
     for (const GraphNode& node : graph.nodes) params.push_back(params_of(node, store));
   }
 
@@ -166,7 +169,8 @@ class TrainGraph::Impl::Pass {
     const Shape& shape = g_.shapes[size_t(root)];
     Tensor& buffer = values_.buffers[size_t(root)];
     if (!buffer.defined())
-      buffer = g_.blocked ? Tensor::empty_blocked(shape, g_.layout.value(root).halo, g_.ctx.allocator())
+      buffer = g_.blocked ? Tensor::empty_blocked(shape, g_.layout.value(root).halo, g_.ctx.allocator(),
+                                                  g_.options.dtype)
                           : Tensor::empty(shape, DType::kF32, g_.ctx.allocator());
     const Tensor whole = buffer;
     if (id == root) buffer = Tensor();  // the last of its parts
@@ -232,7 +236,8 @@ Tensor TrainGraph::Impl::input(const Tensor& given) const {
     return !reads || std::holds_alternative<ops::Conv2d>(node.attrs) ||
            std::holds_alternative<ops::SpaceToDepth>(node.attrs);
   });
-  if (blocked && !stays_plain) return ops::blocked::to_blocked(ctx, given, layout.value(0).halo);
+  if (blocked && !stays_plain)
+    return ops::blocked::to_blocked(ctx, given, layout.value(0).halo, options.dtype);
   return to_float(ctx, given);
 }
 

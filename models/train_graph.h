@@ -22,6 +22,9 @@ struct TrainGraphOptions {
   // backward pass. Same gradients, bit for bit.
   bool recompute = false;
   double bn_momentum = 0.03;  // the graph's nodes have the eps
+  // Of maps and their gradients, f32 or bf16 (ops/blocked/training.h); parameters, statistics and what
+  // forward() returns are f32.
+  DType dtype = DType::kF32;
 };
 
 // Raw maps of one head, one tensor per level: [B, A, ny, nx, 5 + nc] f32 logits (ops/head_rows.h).
@@ -34,7 +37,7 @@ class TrainGraph {
   // A batch norm whose weight parameter is not trainable, or which is named in `frozen_bn` (by scope,
   // "model.24.bn"), uses its running statistics and leaves them alone.
   TrainGraph(Context& ctx, const ops::Impls& impls, const Graph& graph, autograd::ParamStore& store,
-             const TrainGraphOptions& options = {});
+             const TrainGraphOptions& options = {});  // Error{kUsage}: bf16 with other implementations forced
   ~TrainGraph();
 
   void freeze_bn(std::set<std::string> scopes);

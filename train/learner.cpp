@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "core/fault.h"
 #include "core/text.h"
@@ -25,6 +26,14 @@ void scale(Context& ctx, Tensor& t, double by) {
   ctx.pool().parallel_for((n + kChunk - 1) / kChunk, [&](int64_t task) {
     for (int64_t i = task * kChunk; i < std::min(n, (task + 1) * kChunk); ++i) p[i] = float(p[i] * by);
   });
+}
+
+const std::string kWeightsOfFinished = "optimizer.weights.";
+
+// What a run goes on from, as save() puts it down.
+const Tensor* weight_of(const models::Checkpoint& checkpoint, const std::string& name) {
+  const Tensor* aside = checkpoint.optimizer.find(kWeightsOfFinished + name);
+  return aside != nullptr ? aside : checkpoint.model.find(name);
 }
 
 models::StateDict clones(const models::StateDict& tensors) {
@@ -72,8 +81,9 @@ Learner::Learner(Context& ctx, const ops::Impls& impls, const models::Model& mod
   check_weights(graph_, params.hyp);
   for (const models::Head& head : graph_.heads) tasks_.push_back(make_task(head, params));
   store_ = models::make_param_store(ctx, graph_, model.weights);
-  network_ = std::make_unique<models::TrainGraph>(ctx, impls, graph_, *store_,
-                                                  models::TrainGraphOptions{.recompute = params.recompute});
+  network_ = std::make_unique<models::TrainGraph>(
+      ctx, impls, graph_, *store_,
+      models::TrainGraphOptions{.recompute = params.recompute, .dtype = params.dtype});
   optimizer_params_.kind = params.optimizer;
   optimizer_params_.weight_decay = scaled_.begin()->second.weight_decay;
   optimizer_params_.beta1 = params.hyp.momentum;
@@ -278,11 +288,16 @@ void Learner::take_averages() {
   }
 }
 
-void Learner::save(models::Checkpoint& checkpoint) const {
+void Learner::save(models::Checkpoint& checkpoint, bool finished) const {
   checkpoint.model = clones(models::state_dict_of(graph_, *store_));
   if (ema_->updates() == 0) return;
   checkpoint.ema = clones(averages());
   checkpoint.optimizer = clones(optimizer_->state());
+  if (finished) {
+    for (const auto& [name, tensor] : checkpoint.model.entries())
+      checkpoint.optimizer.add(kWeightsOfFinished + name, tensor);
+    checkpoint.model = std::exchange(checkpoint.ema, {});
+  }
   if (variances_) variances_->save(checkpoint.optimizer);
   checkpoint.updates = ema_->updates();
 }
@@ -290,7 +305,7 @@ void Learner::save(models::Checkpoint& checkpoint) const {
 void Learner::restore(const models::Checkpoint& checkpoint) {
   const models::StateDict mine = models::state_dict_of(graph_, *store_);
   for (const auto& [name, tensor] : mine.entries()) {
-    const Tensor* from = checkpoint.model.find(name);
+    const Tensor* from = weight_of(checkpoint, name);
     if (from == nullptr || from->shape() != tensor.shape())
       throw Error({ExitCode::kModel,
                    "tensor_shape",
@@ -303,7 +318,7 @@ void Learner::restore(const models::Checkpoint& checkpoint) {
   }
   for (const auto& [name, tensor] : mine.entries()) {
     Tensor to = tensor;
-    to.copy_from(*checkpoint.model.find(name));
+    to.copy_from(*weight_of(checkpoint, name));
   }
   ema_->restore(checkpoint.inference_weights(), checkpoint.updates);
   optimizer_ = std::make_unique<Optimizer>(ctx_, *store_, optimizer_params_);

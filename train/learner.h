@@ -32,6 +32,7 @@ struct LearnerParams {
   int64_t img_size = 640, total_batch = 16, nominal_batch = 64;
   Compat compat;
   bool recompute = false;
+  DType dtype = DType::kF32;  // of maps (models/train_graph.h)
   HeadLossRule head_loss = HeadLossRule::kFixed;
   uint64_t seed = 0;  // of the order of gradient surgery
 };
@@ -86,7 +87,9 @@ class Learner {
 
   // Clones of weights, and once there was an update of averages and optimizer state; and back. restore()
   // throws Error{kModel} that names a tensor that is missing or of another shape.
-  void save(models::Checkpoint& checkpoint) const;
+  // `finished`: the averages stand under `model`, as in yolov7's files of finished runs, and the weights that
+  // restore() goes on from under "optimizer.weights.".
+  void save(models::Checkpoint& checkpoint, bool finished = false) const;
   void restore(const models::Checkpoint& checkpoint);
 
   models::StateDict averages() const { return ema_->state_dict(graph_); }  // views

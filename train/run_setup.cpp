@@ -229,11 +229,12 @@ uint64_t estimate_memory(const models::Graph& graph, const Settings& s) {
   for (const Shape& shape : models::infer_shapes(graph, 1, s.img_size, s.img_size))
     values += double(shape.numel());
   const double copies = kCopiesOfWeights + (s.head_loss == "pcgrad" ? double(graph.heads.size() + 1) : 0);
-  const double floats = kKept * values * s.batch_size + copies * double(graph.parameter_count());
-  return uint64_t(floats * sizeof(float));
+  const double maps = kKept * values * s.batch_size * double(item_size(compute_type(s.dtype)));
+  return uint64_t(maps + copies * double(graph.parameter_count()) * sizeof(float));
 }
 
 RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Checkpoint* resume) {
+  compute_type(settings.dtype);
   RunSetup run;
   run.settings = settings;
   run.resumed = resume != nullptr;

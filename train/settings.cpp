@@ -35,4 +35,13 @@ std::vector<std::string> settings_differences(const Settings& before, const Sett
   return lines;
 }
 
+DType compute_type(const std::string& dtype) {
+  if (dtype == "fp32") return DType::kF32;
+  if (dtype == "bf16") return DType::kBF16;
+  if (dtype == "fp16")
+    fail(ExitCode::kUsage, "dtype",
+         "--dtype fp16 needs a GPU, which this build cannot use; on the CPU training takes fp32 or bf16");
+  fail(ExitCode::kUsage, "dtype", "--dtype is {}, expected fp32 or bf16", quoted(dtype));
+}
+
 }  // namespace mtyolo::train

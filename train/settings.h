@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/document.h"
+#include "core/dtype.h"
 #include "models/sharing.h"
 
 namespace mtyolo::train {
@@ -25,7 +26,8 @@ struct Settings {
   std::string cache;  // "ram", "disk" or empty
   bool noautoanchor = false, noval = false, noplots = false, recompute = false, strict = false;
   int patience = 0, save_period = -1, val_period = 1;
-  std::string compat;  // "v7" or empty
+  std::string compat;          // "v7" or empty
+  std::string dtype = "fp32";  // of maps and products, see compute_type()
   double fraction = 1;
   int64_t max_steps = 0;  // optimizer steps after which the run stops; resumable; 0 = none
   double time_limit = 0;  // hours, of this process
@@ -79,6 +81,8 @@ void visit_learning_settings(S& s, Visit&& visit) {
   visit("fraction", s.fraction, Range{1e-6, 1}, "share of the training images");
   visit("noautoanchor", s.noautoanchor, "keep the anchors even where they fit badly");
   visit("recompute", s.recompute, "less memory, more time: values are computed again for gradients");
+  visit("dtype", s.dtype, Choices{"fp32", "fp16", "bf16"},
+        "what convolutions multiply and maps are kept in; weights stay fp32; fp16 needs a GPU");
   visit("compat", s.compat, Choices{"v7"}, "yolov7's rate lag, window, warm-up and assigner scale");
   visit("strict", s.strict, "stop at the first image or label that is refused");
 }
@@ -113,6 +117,9 @@ void visit_settings(S& s, Visit&& visit) {
   visit_course_settings(s, visit);
   visit_sharing_flags(s.sharing, visit);
 }
+
+// What --dtype fp32 and bf16 stand for. Throws Error{kUsage} for all else: fp16 needs a GPU.
+DType compute_type(const std::string& dtype);
 
 // {flag: value}, in the order above, and back; a flag that is missing keeps its default.
 Document settings_to_document(const Settings& settings);

@@ -45,6 +45,7 @@ LearnerParams learner_params(const RunSetup& setup) {
   p.nominal_batch = s.nbs;
   p.compat = compat_by_name(s.compat);
   p.recompute = s.recompute;
+  p.dtype = compute_type(s.dtype);
   p.head_loss = head_loss_rule_by_name(s.head_loss);
   p.seed = uint64_t(s.seed);
   return p;
@@ -213,6 +214,9 @@ std::vector<std::string> Trainer::plan() const {
   if (!graph.couplings.empty())
     lines.push_back(fmt::format("soft sharing: {} pairs of parameters are tied", graph.couplings.size()));
   if (s.freeze_bn) lines.push_back("frozen: running statistics of all batch norms");
+  if (compute_type(s.dtype) == DType::kBF16)
+    lines.push_back(
+        "bf16: maps and what convolutions multiply; weights, sums, statistics and losses stay fp32");
   lines.push_back(fmt::format("memory: about {:.1f} GiB{}", double(estimate_memory(graph, s)) / kGib,
                               s.recompute ? " without --recompute, less with it" : ""));
   if (setup_.resumed)
@@ -242,7 +246,7 @@ void Trainer::save(std::vector<std::string> also, std::vector<std::string> best)
   state_.version = MTYOLO_VERSION;
   Snapshot snapshot;
   models::Checkpoint& c = snapshot.checkpoint;
-  learner_->save(c);
+  learner_->save(c, ended_ || state_.epoch >= setup_.settings.epochs);
   c.cfg = setup_.model.cfg.document;
   c.heads = models::heads_to_document(setup_.model.heads);
   c.names = setup_.data.names;
@@ -318,6 +322,8 @@ EndReason Trainer::run_epochs() {
     const bool waits = s.patience > 0 && state_.best_epoch >= 0 && state_.epoch < s.epochs;
     if (waits && state_.epoch - 1 - state_.best_epoch >= s.patience) {
       log::info("no better epoch for {} epochs: training ends (--patience)", s.patience);
+      ended_ = true;
+      save();
       return EndReason::kPatience;
     }
   }

@@ -109,7 +109,7 @@ class Trainer {
   size_t unreadable_named_ = 0;
   double images_per_s_ = 0;
   int last_size_ = 0;
-  bool last_write_failed_ = false, validated_ = false, best_ = false;
+  bool last_write_failed_ = false, validated_ = false, best_ = false, ended_ = false;
   std::vector<std::string> best_files_;  // of this epoch: best.pt, best_a.pt
   double seconds_before_ = 0;            // of earlier processes
   Clock::time_point began_, epoch_began_, saved_;

@@ -13,20 +13,26 @@ Tensor pack_cross_stitch(const Tensor& weight) {
 void cross_stitch(Context& ctx, std::span<const Map> x, const Tensor& packed, const Map& y) {
   for_blocks(ctx, y, [&](int image, int begin, int end) {
     const MapView to = y.image(image);
-    for (int b = begin; b < end; ++b)
-      for (int i = 0; i < to.h; ++i) {
-        float* out = element(to, b * kBlock, i, 0);
-        for (size_t k = 0; k < x.size(); ++k) {
-          const float* in = element(x[k].image(image), b * kBlock, i, 0);
-          const float* weight = packed.data<float>() + int64_t(k) * packed.size(1) + int64_t(b) * kBlock;
-          for (int j = 0; j < to.w; ++j, in += kBlock)
-            for (int lane = 0; lane < kBlock; ++lane) {
-              const float term = weight[lane] * in[lane];
-              float& sum = out[j * kBlock + lane];
-              sum = k == 0 ? term : sum + term;
+    std::vector<MapView> from;
+    for (const Map& map : x) from.push_back(map.image(image));
+    with_type(to, [&](auto value) {
+      using T = decltype(value);
+      for (int b = begin; b < end; ++b)
+        for (int i = 0; i < to.h; ++i)
+          for (int j = 0; j < to.w; ++j) {
+            float sum[kBlock];
+            for (size_t k = 0; k < from.size(); ++k) {
+              const T* in = element<T>(from[k], b * kBlock, i, j);
+              const float* weight = packed.data<float>() + int64_t(k) * packed.size(1) + int64_t(b) * kBlock;
+              for (int lane = 0; lane < kBlock; ++lane) {
+                const float term = weight[lane] * float(in[lane]);
+                sum[lane] = k == 0 ? term : sum[lane] + term;
+              }
             }
-        }
-      }
+            T* out = element<T>(to, b * kBlock, i, j);
+            for (int lane = 0; lane < kBlock; ++lane) out[lane] = T(sum[lane]);
+          }
+    });
   });
 }
 

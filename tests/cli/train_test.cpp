@@ -214,4 +214,7 @@ TEST_CASE("train: flags of a resumed run win, what may not change is refused") {
   CHECK(run_mtyolo({"train", "--resume", tiny.folder.path("none")}).exit_code == 3);
   CHECK(run_mtyolo({"train"}).exit_code == 2);
   CHECK(run_mtyolo({"train", tiny.settings.data, "--sync-bn"}).exit_code == 2);
+  const CommandResult half = run_mtyolo({"train", tiny.settings.data, "--half"});
+  CHECK(half.exit_code == 2);
+  CHECK(half.err.find("--dtype fp16 needs a GPU") != std::string::npos);
 }

@@ -139,6 +139,16 @@ double gradient_difference(const autograd::ParamStore& a, const autograd::ParamS
   return worst;
 }
 
+// |a - b| / |b|.
+double relative_distance(const Tensor& a, const Tensor& b) {
+  double difference = 0, size = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    const double x = a.data<float>()[i], y = b.data<float>()[i];
+    difference += (x - y) * (x - y), size += y * y;
+  }
+  return std::sqrt(difference / size);
+}
+
 std::set<std::string> batch_norms(const Graph& graph) {
   std::set<std::string> scopes;
   for (const GraphNode& node : graph.nodes)
@@ -388,6 +398,43 @@ TEST_CASE("recomputation gives the same bits in less memory", "[train_graph]") {
   CHECK(same_state(*plain.store, *again.store));
   WARN(name << ": " << plain.peak() / 1048576 << " MiB, recomputing " << again.peak() / 1048576 << " MiB");
   CHECK(again.peak() < 0.7 * plain.peak());
+}
+
+// By running statistics: in a network that was just drawn, those of a batch carry even a change of the
+// weights by 1e-5 into the gradients a thousandfold.
+TEST_CASE("a step in bf16 stays near the one in f32, in less memory", "[train_graph]") {
+  const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolov7-w6");
+  const Model model = narrow(name, 0.25);
+  Training f32(model), bf16(model, false, {.dtype = DType::kBF16});
+  for (Training* t : {&f32, &bf16}) t->graph->freeze_bn(batch_norms(model.graph));
+  const Tensor images = random_images({2, 3, 256, 256});
+  const auto want = f32.graph->forward(images), got = bf16.graph->forward(images);
+  INFO(name);
+  for (size_t i = 0; i < want[0].levels.size(); ++i) {
+    REQUIRE(got[0].levels[i].dtype() == DType::kF32);
+    CHECK(relative_distance(got[0].levels[i], want[0].levels[i]) < 0.01);
+  }
+  f32.step(images), bf16.step(images);
+  CHECK(relative_distance(bf16.store->gradients(), f32.store->gradients()) < 0.02);
+  WARN(name << ": " << f32.peak() / 1048576 << " MiB, in bf16 " << bf16.peak() / 1048576 << " MiB");
+  CHECK(bf16.peak() < 0.6 * f32.peak());
+}
+
+TEST_CASE("bf16 gives the same bits for any number of threads and with recomputation", "[train_graph]") {
+  const Model model = narrow("yolov7-tiny", 0.25);
+  const Tensor images = random_images({3, 3, 64, 96});
+  Training one(model, false, {.dtype = DType::kBF16}, 1), two(model, false, {.dtype = DType::kBF16}, 2),
+      again(model, false, {.recompute = true, .dtype = DType::kBF16});
+  const double loss = one.step(images);
+  CHECK(two.step(images) == loss);
+  CHECK(again.step(images) == loss);
+  CHECK(same_state(*one.store, *two.store));
+  CHECK(same_state(*one.store, *again.store));
+}
+
+TEST_CASE("bf16 refuses implementations that know no bf16 maps", "[train_graph]") {
+  const TrainGraphOptions options{.dtype = DType::kBF16};
+  CHECK_THROWS_WITH(Training(narrow("yolov7-tiny"), true, options), Catch::Contains("--impl"));
 }
 
 TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]") {

@@ -54,6 +54,63 @@ TEST_CASE("train: recomputing values changes no bit", "[train][flags]") {
   CHECK(first_difference(tiny.last("kept"), tiny.last("again")) == "");
 }
 
+TEST_CASE("train: with --dtype bf16 a tiny set is learned as in fp32", "[train][flags]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 40;
+  tiny.settings.nbs = 4;
+  tiny.settings.optimizer = "adam";
+  tiny.settings.val_period = 20;
+  tiny.settings.dtype = "bf16";
+  const log::Capture quiet;
+  tiny.run("bf16");
+  const auto number = [&](const std::string& run, const std::string& column, size_t row) {
+    const ResultsTable t = parse_results_csv(read_file(tiny.run_folder(run) + "/results.csv", 1 << 20));
+    return t.rows.at(row).at(
+        size_t(std::find(t.columns.begin(), t.columns.end(), column) - t.columns.begin()));
+  };
+  CHECK(number("bf16", "train/box_loss", 39) < 0.6 * number("bf16", "train/box_loss", 0));
+  CHECK(number("bf16", "train/cls_loss", 39) < 0.1 * number("bf16", "train/cls_loss", 0));
+  CHECK(number("bf16", "metrics/mAP_0.5", 39) > 0.8);
+  tiny.settings.epochs = 1;
+  tiny.settings.dtype = "fp32";
+  tiny.run("fp32");
+  for (const char* loss : {"train/box_loss", "train/obj_loss", "train/cls_loss"})
+    CHECK(number("bf16", loss, 0) == Approx(number("fp32", loss, 0)).epsilon(0.02));
+}
+
+TEST_CASE("train: --dtype bf16 gives equal bits in every run, stopped and resumed too", "[train][flags]") {
+  ShortRun tiny;
+  tiny.settings.dtype = "bf16";
+  const log::Capture quiet;
+  tiny.run("one");
+  tiny.settings.recompute = true;
+  tiny.settings.workers = 2;
+  tiny.run("two", {}, 3);
+  CHECK(first_difference(tiny.last("one"), tiny.last("two")) == "");
+  struct Stop : Observer {
+    int steps = 0;
+    void on_step(const StepEvent&) override { ++steps; }
+  } stop;
+  tiny.run("part", {{&stop}, [&] { return stop.steps >= 3; }});
+  CHECK(state_from(tiny.last("part")).settings.dtype == "bf16");
+  tiny.resume("part");
+  CHECK(first_difference(tiny.last("one"), tiny.last("part")) == "");
+  tiny.settings.dtype = "fp32";
+  tiny.run("fp32");
+  CHECK(first_difference(tiny.last("one"), tiny.last("fp32")) != "");
+  CHECK(tiny.last("one").model.entries()[0].second.dtype() == DType::kF32);  // master weights
+}
+
+TEST_CASE("train: --dtype takes fp32 and bf16, fp16 asks for a GPU", "[train][flags]") {
+  ShortRun tiny;
+  Context ctx(1);
+  tiny.settings.dtype = "fp16";
+  CHECK_THROWS_WITH(prepare_run(ctx, tiny.settings, nullptr),
+                    Catch::Contains("needs a GPU") && Catch::Contains("fp32 or bf16"));
+  tiny.settings.dtype = "bfloat\x1b";
+  CHECK_THROWS_WITH(prepare_run(ctx, tiny.settings, nullptr), Catch::Contains("expected fp32 or bf16"));
+}
+
 TEST_CASE("train: cached images change no bit, and the cache on disk is used", "[train][flags]") {
   ShortRun tiny;
   // Shrunk when loaded, and mosaics read several images per sample.
