@@ -4,6 +4,7 @@
 
 #include "core/profile.h"
 #include "ops/add.h"
+#include "ops/checks.h"
 #include "ops/concat.h"
 #include "ops/head_rows.h"
 #include "ops/space_to_depth.h"
@@ -17,7 +18,7 @@ constexpr int64_t kBlock = 16;  // channels of a block (core/tensor.h)
 
 Tensor output(Tape& tape, const Tensor& given, const Shape& shape, const Tensor& x) {
   if (given.defined()) return given;
-  return x.is_blocked() ? Tensor::empty_blocked(shape, 0, tape.ctx().allocator())
+  return x.is_blocked() ? Tensor::empty_blocked(shape, 0, tape.ctx().allocator(), x.dtype())
                         : Tensor::empty(shape, x.dtype(), tape.ctx().allocator());
 }
 
@@ -78,7 +79,9 @@ Var batch_norm(Tape& tape, const Var& x, const Var& weight, const Var& bias, con
   const Tensor& input = x.value;
   y = output(tape, y, input.shape(), input);
   const ops::BatchNormStats stats{weight.value, bias.value, running.mean, running.var};
-  const auto vector = [&] { return Tensor::empty({input.size(1)}, input.dtype(), tape.ctx().allocator()); };
+  const auto vector = [&] {
+    return Tensor::empty({input.size(1)}, ops::arithmetic_type(input), tape.ctx().allocator());
+  };
   const ops::BatchNormSaved saved{vector(), vector()};
   ops::batch_norm_train_forward(tape.ctx(), tape.impls(), input, stats, p, saved, y);
   const Var out = result(tape, y, {&x, &weight, &bias});
@@ -163,6 +166,40 @@ Var scale_shift(Tape& tape, const Var& x, const Var& implicit, const ops::ScaleS
   return out;
 }
 
+Var cross_stitch(Tape& tape, std::span<const Var> inputs, const Var& weight, Tensor y) {
+  std::vector<Tensor> values;
+  std::vector<Grad> gradients;
+  bool wanted = weight.grad != nullptr;
+  for (const Var& input : inputs) {
+    values.push_back(input.value);
+    gradients.push_back(input.grad);
+    wanted = wanted || input.grad != nullptr;
+  }
+  y = output(tape, y, values.at(0).shape(), values[0]);
+  ops::cross_stitch_forward(tape.ctx(), values, weight.value, y);
+  Var out{y, nullptr};
+  if (!wanted || !tape.recording()) return out;
+  out.grad = std::make_shared<Gradient>(y);
+  if (weight.grad == nullptr) values.assign(values.size(), Tensor());  // only its gradient reads them
+  tape.record(
+      "cross_stitch_grad", {out.grad},
+      [&tape, values, gradients, w = weight.value, gw = weight.grad, gy = out.grad] {
+        const Tensor sums = gw != nullptr ? gw->sum(tape.ctx()) : Tensor();
+        for (size_t k = 0; k < values.size(); ++k) {
+          const auto row = [&](const Tensor& t) {
+            return t.defined() ? t.slice(0, int64_t(k), int64_t(k) + 1).reshape({t.size(1)}) : Tensor();
+          };
+          Gradient::Slot slot{Tensor(), ops::GradMode::kOverwrite};
+          if (gradients[k] != nullptr) slot = gradients[k]->open(tape.ctx());
+          const Tensor& x = values[k].defined() ? values[k] : gy->value();
+          Tensor sum = row(sums);
+          if (slot.tensor.defined() || sum.defined())
+            ops::cross_stitch_backward(tape.ctx(), x, row(w), gy->value(), slot.mode, slot.tensor, sum);
+        }
+      });
+  return out;
+}
+
 Var add(Tape& tape, const Var& a, const Var& b, Tensor y) {
   y = output(tape, y, a.value.shape(), a.value);
   ops::add_forward(tape.ctx(), a.value, b.value, y);
@@ -214,8 +251,8 @@ Var concat(Tape& tape, std::span<const Var> inputs, Tensor y) {
 
 Var head_rows(Tape& tape, const Var& raw, int anchors) {
   const Shape& s = raw.value.shape();
-  Tensor rows =
-      Tensor::empty({s[0], anchors, s[2], s[3], s[1] / anchors}, raw.value.dtype(), tape.ctx().allocator());
+  Tensor rows = Tensor::empty({s[0], anchors, s[2], s[3], s[1] / anchors}, ops::arithmetic_type(raw.value),
+                              tape.ctx().allocator());
   ops::head_rows_forward(tape.ctx(), raw.value, anchors, rows);
   const Var out = result(tape, rows, {&raw});
   record(tape, "head_rows_grad", out, [&tape, gx = raw.grad, gy = out.grad] {

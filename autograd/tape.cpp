@@ -20,7 +20,7 @@ std::shared_ptr<Gradient> Gradient::of_parameter(const Tensor& sum) {
 
 Tensor Gradient::make(Context& ctx) const {
   return halo_ < 0 ? Tensor::empty(shape_, dtype_, ctx.allocator())
-                   : Tensor::empty_blocked(shape_, halo_, ctx.allocator());
+                   : Tensor::empty_blocked(shape_, halo_, ctx.allocator(), dtype_);
 }
 
 Gradient::Slot Gradient::open(Context& ctx) {
@@ -68,10 +68,11 @@ void Tape::record(const char* name, std::vector<std::shared_ptr<Gradient>> outpu
   nodes_.push_back({name, std::move(outputs), std::move(backward)});
 }
 
-void Tape::backward() {
-  while (!nodes_.empty()) {
-    const Node node = std::move(nodes_.back());
-    nodes_.pop_back();
+void Tape::backward(bool keep) {
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    // A function lets go of what it has read: a copy does so for this walk alone.
+    const Node node = keep ? nodes_[i] : std::move(nodes_[i]);
+    if (!keep) nodes_.pop_back();
     const bool reached = std::any_of(node.outputs.begin(), node.outputs.end(),
                                      [](const auto& g) { return g != nullptr && g->value().defined(); });
     if (reached) {

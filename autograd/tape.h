@@ -70,8 +70,9 @@ class Tape {
   // `name` is for profiles (core/profile.h) and outlives the tape.
   void record(const char* name, std::vector<std::shared_ptr<Gradient>> outputs,
               std::function<void()> backward);
-  // Last record first. The caller has given gradients to the values it wants to start from.
-  void backward();
+  // Last record first. The caller has given gradients to the values it wants to start from. `keep`: the
+  // records stay, for another walk from other gradients.
+  void backward(bool keep = false);
 
  private:
   struct Node {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cli/bench_multitask.h"
 #include "cli/bench_subject.h"
 #include "cli/build_info.h"
 #include "cli/machine.h"
@@ -32,10 +33,11 @@ struct SubjectEntry {
 };
 constexpr SubjectEntry kSubjects[] = {{"model", bench_model}, {"train", bench_train}};
 // Those of the finished command.
-const std::vector<std::string> kPlanned{"kernels", "multitask", "data", "serve"};
+const std::vector<std::string> kPlanned{"kernels", "data", "serve"};
+constexpr const char* kMultitask = "multitask";  // compares networks, so it has flags of its own
 
 const SubjectEntry& find_subject(const std::string& name) {
-  std::vector<std::string> known;
+  std::vector<std::string> known{kMultitask};
   for (const SubjectEntry& s : kSubjects) {
     if (name == s.name) return s;
     known.push_back(s.name);
@@ -50,13 +52,16 @@ const SubjectEntry& find_subject(const std::string& name) {
 class Bench : public Verb {
  public:
   void register_options(Options& o) override {
-    o.positionals(
-        {"model WEIGHTS|CFG", "what to time: a model from a checkpoint, or from a cfg with random weights"},
-        words_);
+    o.positionals({"SUBJECT [WEIGHTS|CFG|DATA.yaml]",
+                   "what to time: a model from a checkpoint, or from a cfg with random weights; or how much "
+                   "heads should "
+                   "share, on drawn scenes and on data with two heads"},
+                  words_);
     o.text("weights", params_.weights, "the same as WEIGHTS|CFG");
     o.text("cfg", params_.cfg, "model description, when the weights bring none");
     o.image_size("img-size", params_.size, "sides of the network input");
     o.integer("batch-size", params_.batch, 1, 256, "images per run");
+    o.choice("dtype", params_.dtype, {"fp32", "fp16", "bf16"}, "train: what convolutions multiply");
     o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
     o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
     o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");
@@ -64,9 +69,15 @@ class Bench : public Verb {
     o.text("out", out_, "write the result to this JSON file");
     o.text("against", against_, "compare with this JSON file; exit 1 if slower than --fail-over allows");
     o.real("fail-over", fail_over_, 0, 1000, "accepted slowdown against it, 0.10 = 10 %");
+    o.group("multitask");
+    o.integer("seeds", multitask_.seeds, 1, 100, "trainings of each network");
+    o.integer("epochs", multitask_.epochs, 1, 10000, "of each training");
+    o.text("write", multitask_.write, "page whose part between the marker lines is replaced by the table");
+    options_ = &o;
   }
 
   ExitCode run(const CommonOptions& common) override {
+    if (words_[0] == kMultitask) return compare_sharings(common);
     read_words();
     if (stdio_ && (!out_.empty() || !against_.empty()))
       fail_usage("--stdio answers lines and writes no result", "leave --out and --against out");
@@ -84,8 +95,25 @@ class Bench : public Verb {
   }
 
  private:
+  ExitCode compare_sharings(const CommonOptions& common) {
+    for (const char* flag : {"weights", "cfg", "batch-size", "dtype", "reps", "warmup", "min-time", "stdio",
+                             "against", "fail-over"})
+      if (options_->given(flag))
+        fail_usage(fmt::format("bench multitask: --{} does not apply to it", flag), "leave it out");
+    multitask_.data.assign(words_.begin() + 1, words_.end());
+    if (options_->given("img-size")) multitask_.size = params_.size;
+    multitask_.out = out_;
+    return bench_multitask(common, multitask_);
+  }
+
   void read_words() {
+    for (const char* flag : {"seeds", "epochs", "write"})
+      if (options_->given(flag))
+        fail_usage(fmt::format("bench {}: --{} is a flag of bench multitask", words_[0], flag),
+                   "leave it out");
     find_subject(words_[0]);
+    if (params_.dtype != "fp32" && words_[0] != "train")
+      fail_usage(fmt::format("bench {} runs in fp32", words_[0]), "--dtype goes with bench train");
     std::string& weights = params_.weights;
     if (words_.size() > 2) fail_usage(fmt::format("bench: unexpected {}", mtyolo::quoted(words_[2])), "");
     if (words_.size() == 2) {
@@ -138,7 +166,8 @@ class Bench : public Verb {
     const double flops = subject_->flops();
     const std::string model = std::filesystem::path(params_.weights).stem().string();
     const double time = median(wall_ms_);
-    Json entry{{"name", fmt::format("{}/{}/{}/{}", words_[0], model, params_.size, params_.batch)},
+    const std::string type = params_.dtype == "fp32" ? "" : "/" + params_.dtype;
+    Json entry{{"name", fmt::format("{}/{}/{}/{}{}", words_[0], model, params_.size, params_.batch, type)},
                {"run_type", "iteration"},
                {"iterations", wall_ms_.size()},
                {"real_time", time},
@@ -219,7 +248,9 @@ class Bench : public Verb {
   }
 
   std::vector<std::string> words_;
+  const Options* options_ = nullptr;
   BenchParams params_;
+  MultitaskParams multitask_;
   std::string out_, against_;
   int reps_ = 30, warmup_ = 5;
   double min_time_ = 0.5, fail_over_ = 0.10;

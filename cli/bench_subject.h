@@ -14,6 +14,7 @@ namespace mtyolo::cli {
 struct BenchParams {
   std::string weights, cfg;  // a checkpoint, or a cfg that is run on random weights
   int size = 640, batch = 1;
+  std::string dtype = "fp32";  // bf16: `train` only
 };
 
 // Time of one part of a run.

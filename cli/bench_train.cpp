@@ -9,6 +9,7 @@
 #include "train/hyp.h"
 #include "train/losses/loss.h"
 #include "train/optimizer.h"
+#include "train/settings.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -23,7 +24,8 @@ class BenchTrain : public BenchSubject {
     size_ = params.size;
     graph_ = std::move(model.graph);
     store_ = models::make_param_store(ctx, graph_, model.weights);
-    train_graph_ = std::make_unique<models::TrainGraph>(ctx, impls_, graph_, *store_);
+    train_graph_ = std::make_unique<models::TrainGraph>(
+        ctx, impls_, graph_, *store_, models::TrainGraphOptions{.dtype = train::compute_type(params.dtype)});
     optimizer_ = std::make_unique<train::Optimizer>(ctx, *store_, train::OptimizerParams{});
     ema_ = std::make_unique<train::Ema>(ctx, *store_);
     draw_batch(uint64_t(common.seed));

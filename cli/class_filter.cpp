@@ -44,7 +44,8 @@ std::vector<int> parse_classes(const std::vector<std::string>& words, const std:
 void check_heads(const std::vector<std::string>& wanted, const std::vector<std::string>& have) {
   for (const std::string& name : wanted)
     if (std::find(have.begin(), have.end(), name) == have.end())
-      fail_usage(fmt::format("--heads {}: the model has the heads {}", quoted(name), fmt::join(have, ", ")));
+      fail_usage(fmt::format("--heads {}: the model has the heads {}{}", quoted(name), fmt::join(have, ", "),
+                             did_you_mean(name, have)));
 }
 
 std::vector<float> parse_head_thresholds(const std::vector<std::string>& words,
@@ -61,8 +62,8 @@ std::vector<float> parse_head_thresholds(const std::vector<std::string>& words,
     const std::string head = word.substr(0, equals);
     const auto found = std::find(heads.begin(), heads.end(), head);
     if (found == heads.end())
-      fail_usage(
-          fmt::format("--conf-thres {}: the model has the heads {}", quoted(word), fmt::join(heads, ", ")));
+      fail_usage(fmt::format("--conf-thres {}: the model has the heads {}{}", quoted(word),
+                             fmt::join(heads, ", "), did_you_mean(head, heads)));
     result[size_t(found - heads.begin())] = threshold(std::string_view(word).substr(equals + 1));
   }
   return result;

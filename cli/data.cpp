@@ -1,96 +1,21 @@
 // mtyolo data: check and stats of a data set (conventions.md sections 2, 3 and 7).
 #include <algorithm>
-#include <map>
 #include <set>
 
+#include "cli/data_pictures.h"
 #include "cli/output.h"
+#include "cli/run_folder.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "data/dataset_stats.h"
-#include "data/scan.h"
 
 namespace mtyolo::cli {
 namespace {
 
-using data::Finding;
-using Severity = Finding::Severity;
-
 [[noreturn]] void fail_usage(std::string message, std::string suggestion) {
   throw Error({ExitCode::kUsage, "usage", std::move(message), {}, {}, std::move(suggestion)});
-}
-
-const char* name_of(Severity severity) {
-  return severity == Severity::kError ? "error" : severity == Severity::kWarning ? "warning" : "info";
-}
-
-struct Part {
-  std::string name;
-  data::ScannedSplit scan;
-};
-
-// Findings of one kind in one split.
-struct FindingGroup {
-  std::string check_id, split;
-  Severity severity = Severity::kInfo;
-  int64_t count = 0;
-  std::vector<std::string> paths, messages;
-};
-
-// In the order errors, warnings, notes; within each as they were met.
-std::vector<FindingGroup> group_findings(const std::vector<Part>& parts) {
-  std::vector<FindingGroup> groups;
-  for (const Severity severity : {Severity::kError, Severity::kWarning, Severity::kInfo})
-    for (const Part& part : parts) {
-      std::map<std::string, size_t> index;
-      for (const Finding& f : part.scan.report.findings) {
-        if (f.severity != severity) continue;
-        const auto [at, is_new] = index.emplace(f.check_id, groups.size());
-        if (is_new) groups.push_back({f.check_id, part.name, severity, 0, {}, {}});
-        FindingGroup& group = groups[at->second];
-        group.count += f.count;
-        group.paths.push_back(f.path);
-        group.messages.push_back(f.message);
-      }
-    }
-  return groups;
-}
-
-// Images that stand in two splits: what is learned by heart looks well validated.
-void note_overlaps(std::vector<Part>& parts) {
-  for (size_t a = 0; a < parts.size(); ++a)
-    for (size_t b = a + 1; b < parts.size(); ++b) {
-      std::set<std::string> paths;
-      for (const data::Sample& s : parts[a].scan.samples) paths.insert(s.path);
-      int count = 0;
-      std::string first;
-      for (const data::Sample& s : parts[b].scan.samples)
-        if (paths.contains(s.path) && count++ == 0) first = s.path;
-      if (count > 0)
-        parts[b].scan.report.findings.push_back(
-            {"split_overlap", Severity::kWarning,
-             fmt::format("{} of {} images are also in {}, the first: {}", count, parts[b].scan.samples.size(),
-                         parts[a].name, first),
-             first, count});
-    }
-}
-
-void note_unused_classes(const data::DataCfg& cfg, Part& part) {
-  std::vector<bool> used(cfg.names.size(), false);
-  for (const data::Sample& s : part.scan.samples)
-    for (const data::Label& l : s.labels) used[size_t(l.cls)] = true;
-  std::vector<std::string> unused;
-  for (size_t c = 0; c < used.size(); ++c)
-    if (!used[c]) unused.push_back(quoted(cfg.names[c]));
-  if (unused.empty()) return;
-  const size_t count = unused.size();
-  unused.resize(std::min<size_t>(count, 10));
-  part.scan.report.findings.push_back(
-      {"class_unused", Severity::kInfo,
-       fmt::format("{} of {} classes have no box: {}{}", count, used.size(), fmt::join(unused, ", "),
-                   count > unused.size() ? " ..." : ""),
-       cfg.file, int(count)});
 }
 
 std::string sizes_text(const data::SizeCounts& s) {
@@ -120,6 +45,9 @@ class Data : public Verb {
     o.toggle("strict", strict_, "check: warnings count as errors");
     o.text("fix-list", fix_list_,
            "check: write the files with errors or warnings to this file; nothing is edited");
+    o.list("only", filter_.only, "check: only these checks count and are shown, by the names printed");
+    o.list("skip", filter_.skip, "check: these checks do not count");
+    o.toggle("plots", plots_, "pictures of labels and findings in a run folder");
   }
 
   ExitCode run(const CommonOptions& common) override {
@@ -130,8 +58,10 @@ class Data : public Verb {
     if (what != "check" && what != "stats")
       fail_usage(fmt::format("data: unknown word {}{}", quoted(what), did_you_mean(what, known)), usage);
     if (words_.size() != 2) fail_usage(fmt::format("data {}: expected one DATA.yaml", what), usage);
-    if (what == "stats" && (fast_ || strict_ || !fix_list_.empty()))
-      fail_usage("--fast, --strict and --fix-list belong to data check", usage);
+    if (what == "stats" &&
+        (fast_ || strict_ || !fix_list_.empty() || !filter_.only.empty() || !filter_.skip.empty()))
+      fail_usage("--fast, --strict, --fix-list, --only and --skip belong to data check", usage);
+    filter_.check();
     cfg_ = data::read_data_cfg(words_[1], data::DataCfgUse::kGivenPaths);
     return what == "check" ? check(common) : stats(common);
   }
@@ -149,24 +79,20 @@ class Data : public Verb {
     data::DatasetParams params;
     params.threads = common.threads;
     params.read_every_image = !fast_;
-    std::vector<Part> parts;
+    std::vector<CheckedSplit> parts;
     for (const auto& [name, entries] : splits()) {
-      Part part{name, data::scan_split(cfg_, *entries, params)};
-      if (part.scan.fatal && part.scan.fatal->code == "no_images") throw Error(*part.scan.fatal);
-      if (part.scan.fatal)
-        part.scan.report.findings.push_back(
-            {part.scan.fatal->code, Severity::kError, part.scan.fatal->message, cfg_.file});
-      note_unused_classes(cfg_, part);
-      parts.push_back(std::move(part));
+      parts.push_back({name, *entries, data::scan_split(cfg_, *entries, params)});
+      if (const auto& fatal = parts.back().scan.fatal; fatal && fatal->code == "no_images")
+        throw Error(*fatal);
     }
-    note_overlaps(parts);
-    const std::vector<FindingGroup> groups = group_findings(parts);
-    std::map<Severity, int64_t> totals;
-    for (const FindingGroup& g : groups) totals[g.severity] += int64_t(g.paths.size());
-    if (!fix_list_.empty()) write_fix_list(groups);
-    if (common.json) print_json(check_document(parts, groups, totals));
-    else print(check_text(parts, groups, totals));
-    const bool failed = totals[Severity::kError] > 0 || (strict_ && totals[Severity::kWarning] > 0);
+    note_whole_set(cfg_, parts);
+    CheckResult result = group_findings(parts, filter_);
+    if (!fix_list_.empty()) write_fix_list(result.groups);
+    if (plots_) pictures_ = write_check_pictures(make_run_folder(common), cfg_, parts, result.groups);
+    if (common.json) print_json(check_document(parts, result));
+    else print(check_text(parts, result) + pictures_line(pictures_));
+    const bool failed =
+        result.totals[Severity::kError] > 0 || (strict_ && result.totals[Severity::kWarning] > 0);
     return failed ? ExitCode::kRuntime : ExitCode::kDone;
   }
 
@@ -179,36 +105,38 @@ class Data : public Verb {
     write_file_atomically(fix_list_, text);
   }
 
-  static std::string check_text(const std::vector<Part>& parts, const std::vector<FindingGroup>& groups,
-                                std::map<Severity, int64_t>& totals) {
+  static std::string check_text(const std::vector<CheckedSplit>& parts, CheckResult& result) {
     constexpr size_t kShown = 20;
     std::string text;
-    for (const Part& part : parts)
+    for (const CheckedSplit& part : parts)
       text += fmt::format("{}: {}\n", part.name, data::summary_of(part.scan.report));
-    for (const FindingGroup& g : groups) {
+    for (const FindingGroup& g : result.groups) {
       text += fmt::format("{} {} in {}: {}\n", name_of(g.severity), g.check_id, g.split, g.count);
       for (size_t i = 0; i < g.messages.size() && i < kShown; ++i) text += "  " + g.messages[i] + "\n";
       if (g.messages.size() > kShown) text += fmt::format("  ... and {} more\n", g.messages.size() - kShown);
     }
-    return text + fmt::format("{} errors, {} warnings, {} notes\n", totals[Severity::kError],
-                              totals[Severity::kWarning], totals[Severity::kInfo]);
+    return text + fmt::format("{} errors, {} warnings, {} notes{}\n", result.totals[Severity::kError],
+                              result.totals[Severity::kWarning], result.totals[Severity::kInfo],
+                              result.hidden > 0
+                                  ? fmt::format(", {} findings of checks left out", result.hidden)
+                                  : "");
   }
 
-  static Json check_document(const std::vector<Part>& parts, const std::vector<FindingGroup>& groups,
-                             std::map<Severity, int64_t>& totals) {
+  Json check_document(const std::vector<CheckedSplit>& parts, CheckResult& result) const {
     Json d = json_document("data_check");
     Json splits = Json::object();
-    for (const Part& part : parts) {
+    for (const CheckedSplit& part : parts) {
       const data::ScanReport& r = part.scan.report;
       splits[part.name] = {{"images", r.images}, {"found", r.found},     {"missing", r.missing},
                            {"empty", r.empty},   {"refused", r.refused}, {"boxes", r.boxes}};
     }
-    d["summary"] = {{"errors", totals[Severity::kError]},
-                    {"warnings", totals[Severity::kWarning]},
-                    {"infos", totals[Severity::kInfo]},
+    d["summary"] = {{"errors", result.totals[Severity::kError]},
+                    {"warnings", result.totals[Severity::kWarning]},
+                    {"infos", result.totals[Severity::kInfo]},
+                    {"left_out", result.hidden},
                     {"splits", splits}};
     d["findings"] = Json::array();
-    for (const FindingGroup& g : groups)
+    for (const FindingGroup& g : result.groups)
       d["findings"].push_back({{"check_id", g.check_id},
                                {"severity", name_of(g.severity)},
                                {"message", g.messages[0]},
@@ -216,6 +144,7 @@ class Data : public Verb {
                                {"count", g.count},
                                {"paths", g.paths},
                                {"details", {{"messages", g.messages}}}});
+    if (plots_) d["pictures"] = pictures_;
     return d;
   }
 
@@ -226,15 +155,19 @@ class Data : public Verb {
     Json d = json_document("data_stats");
     d["splits"] = Json::object();
     std::string text;
+    std::vector<train::SplitBoxes> boxes;
     for (const auto& [name, entries] : splits()) {
       const auto set = data::open_dataset(cfg_, *entries, params);
       data::log_report(name, set->report());
       const data::DatasetStats s = data::stats_of(*set, cfg_.names.size());
       d["splits"][name] = stats_json(s);
       text += stats_text(name, s);
+      if (plots_) boxes.push_back({name, train::collect_boxes(*set)});
     }
+    if (plots_) pictures_ = write_stats_pictures(make_run_folder(common), cfg_, boxes);
+    if (plots_) d["pictures"] = pictures_;
     if (common.json) print_json(d);
-    else print(text);
+    else print(text + pictures_line(pictures_));
     return ExitCode::kDone;
   }
 
@@ -280,8 +213,10 @@ class Data : public Verb {
   }
 
   std::vector<std::string> words_;
-  bool fast_ = false, strict_ = false;
+  bool fast_ = false, strict_ = false, plots_ = false;
   std::string fix_list_;
+  CheckFilter filter_;
+  std::vector<std::string> pictures_;  // written by --plots
   data::DataCfg cfg_;
 };
 

@@ -6,13 +6,12 @@
 #include <optional>
 
 #include "cli/bench_subject.h"
+#include "cli/demo_data.h"
 #include "cli/output.h"
 #include "cli/run_folder.h"
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "data/demo/scene.h"
-#include "data/encode.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -20,12 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxMetricsBytes = size_t(16) << 20;
-// Adam, no warm-up and no mosaic: fastest to a good network in the few hundred steps there are.
-constexpr const char* kHyp =
-    "lr0: 0.003\nlrf: 0.05\nmomentum: 0.9\nweight_decay: 0.0005\nwarmup_epochs: 0\nwarmup_momentum: 0.8\n"
-    "warmup_bias_lr: 0.1\nbox: 0.05\ncls: 0.5\ncls_pw: 1\nobj: 1\nobj_pw: 1\niou_t: 0.2\nanchor_t: 4\n"
-    "fl_gamma: 0\nhsv_h: 0.015\nhsv_s: 0.3\nhsv_v: 0.2\ndegrees: 0\ntranslate: 0.1\nscale: 0.2\nshear: 0\n"
-    "perspective: 0\nflipud: 0\nfliplr: 0.5\nmosaic: 0\nmixup: 0\ncopy_paste: 0\npaste_in: 0\nloss_ota: 1\n";
 constexpr int kBatch = 16;
 // Part of the time left for training that steps may take: reading and drawing take the rest.
 constexpr double kStepShare = 0.8;
@@ -51,9 +44,9 @@ class Demo : public Verb {
     const fs::path best = folder_ / "weights" / "best.pt", val = folder_ / "val";
     const std::string size = std::to_string(size_), batch = std::to_string(kBatch),
                       epochs = std::to_string(epochs_);
-    step("train two heads, sky and ground", {"train",        data_file_,
+    step("train two heads, sky and ground", {"train",        drawn_.data,
                                              "--cfg",        "demo",
-                                             "--hyp",        (folder_ / "data" / "hyp.yaml").string(),
+                                             "--hyp",        drawn_.hyp,
                                              "--img-size",   size,
                                              "--epochs",     epochs,
                                              "--batch-size", batch,
@@ -69,7 +62,7 @@ class Demo : public Verb {
           size, "--project", folder_.string(), "--name", "infer", "--exist-ok"});
     step("export for other engines", {"export", best.string(), "--format", "onnx", "--img-size", size,
                                       "--out", (folder_ / "model.onnx").string()});
-    step("validate", {"val", data_file_, "--weights", best.string(), "--img-size", size, "--metric", "v7",
+    step("validate", {"val", drawn_.data, "--weights", best.string(), "--img-size", size, "--metric", "v7",
                       "--project", folder_.string(), "--name", "val", "--exist-ok"});
     mute.reset();
     if (common.json) print(read_file((val / "metrics.json").string(), kMaxMetricsBytes));
@@ -87,21 +80,13 @@ class Demo : public Verb {
     } else {
       folder_ = make_run_folder(common_);
     }
-    data_file_ = (folder_ / "data" / "scenes.yaml").string();
   }
 
   void draw_data() {
     log::info("drawing {} landscapes to learn from and {} to check with", images_, held_out());
-    draw_split("train", 0, images_);
-    draw_split("val", images_, held_out());
-    std::string names;
-    for (const std::string& name : data::demo::scene_names()) names += (names.empty() ? "" : ", ") + name;
-    const int last = int(data::demo::scene_names().size()) - 1;
-    write_file_atomically(data_file_,
-                          fmt::format("train: images/train\nval: images/val\nnames: [{}]\nheads:\n"
-                                      "  sky: {{classes: 0-{}}}\n  ground: {{classes: {}-{}}}\n",
-                                      names, data::demo::kSkyClasses - 1, data::demo::kSkyClasses, last));
-    write_file_atomically((folder_ / "data" / "hyp.yaml").string(), kHyp);
+    Context ctx = make_context(common_);
+    drawn_ =
+        write_demo_data(ctx, (folder_ / "data").string(), uint64_t(common_.seed), images_, held_out(), size_);
   }
 
   // As many epochs as this machine has time for, by timing some steps.
@@ -123,22 +108,6 @@ class Demo : public Verb {
   }
 
   int held_out() const { return images_ / 5; }
-
-  void draw_split(const std::string& split, int64_t first, int count) {
-    const fs::path images = folder_ / "data" / "images" / split, labels = folder_ / "data" / "labels" / split;
-    make_folders(images.string());
-    make_folders(labels.string());
-    Context ctx = make_context(common_);
-    ctx.pool().parallel_for(count, [&](int64_t i) {
-      const data::demo::Scene scene = data::demo::draw_scene(uint64_t(common_.seed), first + i, size_);
-      const std::string stem = fmt::format("scene_{:05}", first + i);
-      std::string rows;
-      for (const data::Label& l : scene.labels)
-        rows += fmt::format("{} {:.6f} {:.6f} {:.6f} {:.6f}\n", l.cls, l.x, l.y, l.w, l.h);
-      data::write_image((images / (stem + ".jpg")).string(), scene.image);
-      write_file_atomically((labels / (stem + ".txt")).string(), rows);
-    });
-  }
 
   // Runs another verb and says which command that was.
   void step(const std::string& what, std::vector<std::string> words) {
@@ -174,7 +143,8 @@ class Demo : public Verb {
 
   CommonOptions common_;
   fs::path folder_;
-  std::string data_file_, out_;
+  DemoData drawn_;
+  std::string out_;
   int images_ = 600, size_ = 128, epochs_ = 24;
   double seconds_ = 85;
 };

@@ -2,12 +2,14 @@
 #include <filesystem>
 
 #include "cli/output.h"
+#include "cli/sharing_flags.h"
 #include "cli/tensor_table.h"
 #include "cli/verbs.h"
 #include "cli/write_model.h"
 #include "core/text.h"
 #include "data/data_cfg.h"
 #include "models/import_model.h"
+#include "models/reshare.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -35,6 +37,7 @@ class Import : public Verb {
     o.text("out", out_, "file to write, .pt or .safetensors (<stem>_mtyolo.pt)");
     o.toggle("strict", strict_, "exit 4 when a tensor is skipped");
     o.toggle("list", list_, "list the tensors, write nothing");
+    register_sharing(o, sharing_);
   }
 
   ExitCode run(const CommonOptions& common) override {
@@ -46,6 +49,8 @@ class Import : public Verb {
     models::Model model = models::import_model(checkpoint, cfg_, uint64_t(common.seed));
     if (strict_ && !model.transfer.skipped.empty()) refuse_skipped(model);
     if (!heads_.empty()) model = models::with_heads(model, read_plan());
+    else if (sharing_.given())
+      model = models::reshare(model, models::with_flags(model.cfg.sharing, sharing_));
     models::Checkpoint to_write = models::checkpoint_from_model(model);
     to_write.hyp = checkpoint.hyp;
     to_write.bn_momentum = checkpoint.bn_momentum;
@@ -86,7 +91,7 @@ class Import : public Verb {
 
   models::HeadPlan read_plan() const {
     const data::DataCfg data = data::read_data_cfg(heads_, data::DataCfgUse::kNamesAndHeads);
-    models::HeadPlan plan{heads_, data.names, {}};
+    models::HeadPlan plan{heads_, data.names, {}, sharing_};
     for (const data::HeadCfg& head : data.heads) plan.groups.push_back({head.name, head.classes});
     return plan;
   }
@@ -117,6 +122,12 @@ class Import : public Verb {
     for (const models::Head& head : model.graph.heads)
       text += fmt::format("head {}: {}, {} classes ({} .. {})\n", head.name, head.type, head.nc(),
                           class_name(model, head.classes.front()), class_name(model, head.classes.back()));
+    const auto by_head = models::transfer_by_head(model.graph, model.transfer);
+    if (!by_head.empty())
+      text += fmt::format("sharing: {}\n", models::describe(model.cfg.sharing, int(model.cfg.rows.size())));
+    for (const models::HeadTransfer& t : by_head)
+      text += fmt::format("Transferred {}/{} tensors of {}\n", t.transferred, t.total,
+                          t.head.empty() ? "all heads" : "head " + t.head);
     return text + fmt::format("{} ({}), read back bit for bit\n", out_, human_bytes(file_bytes(out_)));
   }
 
@@ -138,6 +149,13 @@ class Import : public Verb {
                               {"found", shape_json(s.found)},
                               {"expected", shape_json(s.expected)},
                               {"reason", s.reason}});
+    if (model.heads.size() > 1)
+      d["sharing"] = models::describe(model.cfg.sharing, int(model.cfg.rows.size()));
+    d["by_head"] = Json::array();
+    for (const models::HeadTransfer& t : models::transfer_by_head(model.graph, model.transfer))
+      d["by_head"].push_back({{"head", t.head.empty() ? Json() : Json(t.head)},
+                              {"transferred", t.transferred},
+                              {"total", t.total}});
     d["heads"] = Json::object();
     for (const models::Head& head : model.graph.heads) {
       Json names = Json::array();
@@ -148,6 +166,7 @@ class Import : public Verb {
   }
 
   std::string weights_, cfg_, heads_, out_, map_ = "names";
+  models::SharingFlags sharing_;
   bool strict_ = false, list_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include "cli/tensor_table.h"
 #include "cli/write_model.h"
 #include "core/log.h"
+#include "models/heads.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -81,6 +82,30 @@ void add_file_rows(const models::Checkpoint& c, const InfoSubject& subject, Rows
   }
 }
 
+struct HeadCost {
+  int64_t own = 0, alone = 0;  // parameters that no other head has, and of the network with this head alone
+};
+
+HeadCost cost_of(const models::Graph& graph, const models::Head& head) {
+  HeadCost cost{0, models::prune_heads(graph, {head.name}).parameter_count()};
+  for (const models::ParamInfo& p : graph.params)
+    if (!p.is_buffer() && models::head_in(p.name) == head.name) cost.own += p.shape.numel();
+  return cost;
+}
+
+std::string parameters_text(const models::Graph& graph, const models::Head& head) {
+  const HeadCost cost = cost_of(graph, head);
+  return fmt::format("; {} parameters of its own, {} alone", cost.own, cost.alone);
+}
+
+std::string sharing_text(const models::Model& model) {
+  std::string text = models::describe(model.cfg.sharing, int(model.cfg.rows.size()));
+  if (model.graph.has_cross_stitch())
+    text += fmt::format("; a head alone computes every head's rows up to {}",
+                        model.cfg.sharing.cross_stitch.back());
+  return text;
+}
+
 void add_model_rows(const models::Model& model, int size, Rows& rows) {
   const models::Graph& graph = model.graph;
   const models::Head& first = graph.heads.at(0);
@@ -92,7 +117,9 @@ void add_model_rows(const models::Model& model, int size, Rows& rows) {
   rows.add("classes", fmt::format("{}", graph.names.size()));
   for (const models::Head& head : graph.heads)
     rows.add("head " + head.name,
-             fmt::format("{} classes: {}", head.nc(), names_text(head.classes, graph.names)));
+             fmt::format("{} classes: {}{}", head.nc(), names_text(head.classes, graph.names),
+                         graph.heads.size() > 1 ? parameters_text(graph, head) : ""));
+  if (graph.heads.size() > 1) rows.add("sharing", sharing_text(model));
   rows.add("strides", fmt::format("{}", fmt::join(first.strides, ", ")));
   rows.add("anchors", anchors_text(first));
   rows.add("parameters",
@@ -113,7 +140,12 @@ Json heads_json(const models::Graph& graph) {
   for (const models::Head& head : graph.heads) {
     Json names = Json::array();
     for (const int id : head.classes) names.push_back(graph.names[size_t(id)]);
-    heads[head.name] = {{"type", head.type}, {"classes", head.classes}, {"names", std::move(names)}};
+    const HeadCost cost = cost_of(graph, head);
+    heads[head.name] = {{"type", head.type},
+                        {"classes", head.classes},
+                        {"names", std::move(names)},
+                        {"parameters", cost.own},
+                        {"parameters_alone", cost.alone}};
   }
   return heads;
 }
@@ -139,6 +171,7 @@ void add_model_json(const models::Model& model, int size, Json& d) {
   d["nc"] = graph.names.size();
   d["names"] = graph.names;
   d["heads"] = heads_json(graph);
+  if (graph.heads.size() > 1) d["sharing"] = sharing_text(model);
   d["strides"] = graph.heads[0].strides;
   d["anchors"] = graph.heads[0].anchors;
   d["parameters"] = graph.parameter_count();

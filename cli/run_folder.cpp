@@ -38,4 +38,11 @@ std::string make_run_folder(const CommonOptions& common) {
                "give another --name or --project"});
 }
 
+std::string pictures_line(const std::vector<std::string>& paths) {
+  if (paths.empty()) return "";
+  std::string names;
+  for (const std::string& path : paths) names += " " + std::filesystem::path(path).filename().string();
+  return fmt::format("pictures in {}:{}\n", std::filesystem::path(paths[0]).parent_path().string(), names);
+}
+
 }  // namespace mtyolo::cli

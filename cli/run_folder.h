@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cli/common.h"
 
@@ -11,5 +12,8 @@ namespace mtyolo::cli {
 // existing PROJECT/NAME is used as it is. Two processes never get the same new folder. Throws Error when it
 // cannot be made.
 std::string make_run_folder(const CommonOptions& common);
+
+// "pictures in FOLDER: a.png b.png" for files of one folder; "" for none.
+std::string pictures_line(const std::vector<std::string>& paths);
 
 }  // namespace mtyolo::cli

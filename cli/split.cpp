@@ -5,6 +5,7 @@
 
 #include "cli/output.h"
 #include "cli/run_folder.h"
+#include "cli/signals.h"
 #include "cli/verbs.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -34,7 +35,8 @@ class Split : public Verb {
     o.toggle("stratify", params_.stratify, "the images of each class in the same ratios");
     o.text("group-by", params_.group_by,
            "POSIX extended expression: paths whose first (...), or whole match, is equal stay together");
-    o.choice("mode", mode_, {"list", "link", "copy"}, "lists of the images where they are, links, or copies");
+    o.choice("mode", mode_, {"list", "link", "copy", "move"},
+             "lists of the images where they are, links, copies, or the files themselves with their labels");
     o.text("out", out_, "folder to write to (a new run folder)");
   }
 
@@ -49,8 +51,13 @@ class Split : public Verb {
                  "--exist-ok writes into it");
     const auto mode = mode_ == "list"   ? data::SplitMode::kList
                       : mode_ == "link" ? data::SplitMode::kLink
-                                        : data::SplitMode::kCopy;
-    data::write_split(*set, parts, cfg_, mode, out_);
+                      : mode_ == "copy" ? data::SplitMode::kCopy
+                                        : data::SplitMode::kMove;
+    data::write_split(*set, parts, cfg_, mode, out_, [] {
+      if (interrupted()) fail(ExitCode::kRuntime, "interrupted", "split was told to stop");
+    });
+    if (mode == data::SplitMode::kMove)
+      log::info("{} says from where each file was moved", (fs::path(out_) / "moved.txt").string());
     report(common, parts);
     return ExitCode::kDone;
   }
@@ -84,6 +91,15 @@ class Split : public Verb {
       entries.insert(entries.end(), cfg_.val.begin(), cfg_.val.end());
       entries.insert(entries.end(), cfg_.test.begin(), cfg_.test.end());
     }
+    for (const data::EntryCfg& entry : cfg_.details)
+      if (!entry.heads.empty() || !entry.classes.empty())
+        throw Error(
+            {ExitCode::kUsage,
+             "usage",
+             fmt::format("split: {} is labelled for some heads or classes only", mtyolo::quoted(entry.path)),
+             cfg_.file,
+             {},
+             "split the data set of each head by itself"});
     for (const std::string& entry : entries)
       if (std::string_view(data::format_of(cfg_.entry(entry)).name) != data::kYoloTxtName)
         throw Error({ExitCode::kData, "data_format", "split reads YOLO labels only", entry, {}, {}});

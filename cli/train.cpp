@@ -1,7 +1,6 @@
 // mtyolo train: flags, the run folder, resuming. The loop is train/trainer.h.
-#include <filesystem>
-
 #include "cli/run_folder.h"
+#include "cli/sharing_flags.h"
 #include "cli/signals.h"
 #include "cli/train_console.h"
 #include "cli/train_files.h"
@@ -12,7 +11,31 @@
 namespace mtyolo::cli {
 namespace {
 
-namespace fs = std::filesystem;
+// Makes the settings flags.
+struct RegisterFlags {
+  Options& o;
+
+  template <class T>
+  void operator()(const char*, T&) const {}  // of the verb, or of every verb
+  void operator()(const char* name, bool& on, const char* help) const { o.toggle(name, on, help); }
+  void operator()(const char* name, std::string& v, const char* help) const { o.text(name, v, help); }
+  void operator()(const char* name, std::vector<std::string>& v, const char* help) const {
+    o.list(name, v, help);
+  }
+  void operator()(const char* name, std::string& v, const train::Choices& choices, const char* help) const {
+    o.choice(name, v, choices, help);
+  }
+  void operator()(const char* name, int& v, train::ImageSize, const char* help) const {
+    o.image_size(name, v, help);
+  }
+  void operator()(const char* name, double& v, train::Range r, const char* help) const {
+    o.real(name, v, r.low, r.high, help);
+  }
+  template <class Whole>
+  void operator()(const char* name, Whole& v, train::Range r, const char* help) const {
+    o.integer(name, v, Whole(r.low), Whole(r.high), help);
+  }
+};
 
 class Train : public Verb {
  public:
@@ -20,19 +43,15 @@ class Train : public Verb {
     options_ = &o;
     train::Settings& s = settings_;
     o.positional({"DATA.yaml", "the data set", false, {"data", "source"}}, s.data);
-    o.text("weights", s.weights, "start from these weights, as far as they fit");
-    o.text("cfg", s.cfg, "model description, a shipped name or a path (from the weights, else yolov7)");
-    o.text("hyp", s.hyp, "hyper-parameters: p5, p6, tiny, custom or a file");
-    o.integer("epochs", s.epochs, 1, 100000, "passes over the training set");
-    o.integer("batch-size", s.batch_size, -1, 4096, "images per micro-batch; -1: what memory holds");
-    o.integer("nbs", s.nbs, 1, 65536, "nominal batch size: micro-batches are accumulated up to it");
-    o.image_size("img-size", s.img_size, "side of the network input");
-    o.integer("workers", s.workers, 0, 256, "threads that read and augment images");
+    train::visit_main_settings(s, RegisterFlags{o});
     o.optional_text("resume", resume_,
                     "go on with a run: its folder or a checkpoint in it; alone: the newest in --project");
     o.toggle("finetune", finetune_, "what --weights always does: take weights alone, start at epoch 0");
-    register_learning(o);
-    register_course(o);
+    o.group("Learning");
+    train::visit_learning_settings(s, RegisterFlags{o});
+    register_sharing(o, s.sharing);
+    o.group("Course of the run");
+    train::visit_course_settings(s, RegisterFlags{o});
     o.shorthand("adam", "optimizer", "adam");
     o.shorthand("linear-lr", "lr-schedule", "linear");
     o.shorthand("cache-images", "cache", "ram");
@@ -61,50 +80,13 @@ class Train : public Verb {
   }
 
  private:
-  void register_learning(Options& o) {
-    train::Settings& s = settings_;
-    o.group("Learning");
-    o.list("freeze", s.freeze, "trunk, head names, rows 0-50; one number n: the first n rows");
-    o.integer("unfreeze-at", s.unfreeze_at, 0, 100000, "epoch from which nothing is frozen, 0 = never");
-    o.toggle("freeze-bn", s.freeze_bn, "running statistics of batch norms stay");
-    o.choice("optimizer", s.optimizer, {"sgd", "adam", "adamw"}, "");
-    o.choice("lr-schedule", s.lr_schedule, {"cosine", "linear", "step", "plateau"},
-             "learning rate over the epochs");
-    o.real("label-smoothing", s.label_smoothing, 0, 0.5, "of class targets");
-    o.choice("iou-loss", s.iou_loss, {"ciou", "giou", "diou"}, "of boxes");
-    o.choice("assigner", s.assigner, {"ota", "simple"}, "which cells learn an object (hyp's loss_ota: ota)");
-    o.real("ema", s.ema, 0, 0.999999, "decay of the averaged weights");
-    o.toggle("multi-scale", s.multi_scale, "input sizes from half to one and a half of --img-size");
-    o.toggle("rect", s.rect, "batches of images of like shape, no mosaic");
-    o.toggle("single-cls", s.single_cls, "all classes count as one");
-    o.toggle("image-weights", s.image_weights, "images with hard classes come more often");
-    o.choice("cache", s.cache, {"ram", "disk"}, "keep decoded images");
-    o.real("fraction", s.fraction, 1e-6, 1, "share of the training images");
-    o.toggle("noautoanchor", s.noautoanchor, "keep the anchors even where they fit badly");
-    o.toggle("recompute", s.recompute, "less memory, more time: values are computed again for gradients");
-    o.choice("compat", s.compat, {"v7"}, "yolov7's rate lag, window, warm-up and assigner scale");
-    o.toggle("strict", s.strict, "stop at the first image or label that is refused");
-  }
-
-  void register_course(Options& o) {
-    train::Settings& s = settings_;
-    o.group("Course of the run");
-    o.integer("patience", s.patience, 0, 100000, "stop after so many epochs without a better one, 0 = off");
-    o.integer("save-period", s.save_period, -1, 100000,
-              "weights/epoch_NNN.pt every so many epochs, -1 = never");
-    o.integer("val-period", s.val_period, 1, 100000, "validate every so many epochs");
-    o.toggle("noval", s.noval, "no validation");
-    o.toggle("noplots", s.noplots, "no pictures, and none in report.html");
-    o.integer("max-steps", s.max_steps, 0, int64_t(1) << 50,
-              "stop after so many optimizer steps; --resume goes on");
-    o.real("time-limit", s.time_limit, 0, 1e6, "stop after so many hours; --resume goes on");
-  }
-
   // The settings are those of the run, flags given win. Returns its folder.
   std::string take_up(const CommonOptions& common, std::optional<models::Checkpoint>& checkpoint) {
     if (options_->given("weights") || options_->given("cfg") || options_->given("hyp"))
       fail(ExitCode::kUsage, "resume",
            "--resume takes weights, cfg and hyp from the run; leave --weights, --cfg and --hyp out");
+    if (settings_.sharing.given())
+      fail(ExitCode::kUsage, "resume", "--resume keeps the run's sharing between heads; leave its flags out");
     const std::string path = resume_.empty() ? train::newest_run(common.project) : resume_;
     const std::string folder = train::run_folder_of(path);
     checkpoint = train::find_checkpoint(path);

@@ -32,6 +32,12 @@ std::string step_line(const train::StepEvent& e) {
                      e.img_size, e.images_per_s, clock_text(e.seconds_left));
 }
 
+// The same columns for one head.
+std::string head_line(const std::string& head, const train::LossSums& l) {
+  return fmt::format("{:>20}{:>10.4g}{:>10.4g}{:>10.4g}{:>10.4g}", "head:" + head, l.box, l.obj, l.cls,
+                     l.box + l.obj + l.cls);
+}
+
 }  // namespace
 
 TrainConsole::TrainConsole(const CommonOptions& common)
@@ -55,6 +61,7 @@ void TrainConsole::live(const std::string& line) {
 void TrainConsole::on_start(const train::RunSetup& setup, const train::TrainingState&,
                             const std::vector<std::string>& plan) {
   classes_ = int(setup.data.names.size());
+  for (const models::Head& head : setup.model.graph.heads) heads_.push_back(head.name);
   for (const std::string& line : plan) log::info("{}", line);
   last_ = Clock::now();
 }
@@ -63,7 +70,15 @@ void TrainConsole::on_step(const train::StepEvent& e) {
   if (!headed_ && !quiet_) std::fputs((header() + "\n").c_str(), stderr);
   headed_ = true;
   line_ = step_line(e);
+  losses_ = e.heads;
   live(line_ + fmt::format("  {}/{}", e.batch, e.batches));
+}
+
+// The epoch's line, and below it one of each head where there are several.
+void TrainConsole::log_losses() {
+  log::info("{}", line_);
+  for (size_t h = 0; heads_.size() > 1 && h < losses_.size(); ++h)
+    log::info("{}", head_line(heads_[h], losses_[h]));
 }
 
 void TrainConsole::on_validating(int64_t images, int64_t total) {
@@ -74,7 +89,7 @@ void TrainConsole::on_validation(const train::ValidationEvent& e) {
   clear();
   if (quiet_) return;
   const bool classes = e.best && classes_ > 1 && classes_ < kShortTable;
-  log::info("{}", line_);
+  log_losses();
   std::string table = train::metrics_table(*e.report, classes);
   if (!table.empty() && table.back() == '\n') table.pop_back();
   log::info("{}", table);
@@ -83,7 +98,7 @@ void TrainConsole::on_validation(const train::ValidationEvent& e) {
 
 void TrainConsole::on_epoch(const train::EpochEvent& e) {
   clear();
-  if (!e.validated && !quiet_) log::info("{}", line_);
+  if (!e.validated && !quiet_) log_losses();
   headed_ = !e.validated;
   if (!json_) return;
   Json d = json_document("epoch");
@@ -146,5 +161,8 @@ void TrainConsole::on_end(const train::Outcome& o) {
   d["warnings"] = log::warning_count();
   print_json(d);
 }
+
+// The command says what went wrong.
+void TrainConsole::on_failure(const train::Outcome&) { clear(); }
 
 }  // namespace mtyolo::cli

@@ -23,16 +23,20 @@ class TrainConsole : public train::Observer {
   void on_warning(const std::string& code, const std::string& text) override;
   void on_checkpoint(const std::string& path, int64_t epoch) override;
   void on_end(const train::Outcome& outcome) override;
+  void on_failure(const train::Outcome& outcome) override;
 
  private:
   using Clock = std::chrono::steady_clock;
   void live(const std::string& line);  // redrawn on a terminal, every ten seconds elsewhere
   void clear();
+  void log_losses();
 
   bool json_, quiet_, terminal_, shown_ = false, headed_ = false;
   int classes_ = 0;
   Clock::time_point last_{};
   std::string line_;
+  std::vector<std::string> heads_;
+  std::vector<train::LossSums> losses_;  // per head
 };
 
 }  // namespace mtyolo::cli

@@ -88,8 +88,7 @@ TrainFiles::TrainFiles(const std::string& folder, const train::Settings& setting
       events_(folder, warnings_),
       predictions_(folder, warnings_),
       pictures_(folder, events_, warnings_),
-      report_(folder, command_text(settings), facts(folder, threads), settings.noplots ? nullptr : &pictures_,
-              warnings_),
+      report_(folder, command_text(settings), facts(folder, threads), !settings.noplots, warnings_),
       draws_(!settings.noplots) {}
 
 std::vector<train::Observer*> TrainFiles::observers() {

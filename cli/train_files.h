@@ -1,6 +1,7 @@
 // The observers that write into the folder of a training run: event file, pictures, predictions, report.
 #pragma once
 
+#include "train/run_pictures.h"
 #include "train/run_report.h"
 #include "train/settings.h"
 

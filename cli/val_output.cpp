@@ -87,7 +87,8 @@ std::vector<int64_t> category_ids(const data::DataCfg& cfg, const std::string& e
                                   const std::vector<std::string>& names) {
   std::vector<int64_t> ids(names.size());
   std::iota(ids.begin(), ids.end(), int64_t{0});
-  if (names == cfg.names && lower_case(entry).ends_with(".json")) {
+  // An entry with a part of the classes has no ids for the others: global ones are all there is.
+  if (names == cfg.names && lower_case(entry).ends_with(".json") && cfg.entry(entry).classes.empty()) {
     const data::CocoFile coco =
         data::parse_coco_json(data::read_data_file(entry, data::kMaxCocoBytes), entry);
     const std::vector<int> classes = data::coco_classes(coco, names, entry);

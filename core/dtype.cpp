@@ -56,13 +56,4 @@ Half::Half(float value) {
   bits = uint16_t(sign | h);
 }
 
-BFloat16::BFloat16(float value) {
-  const uint32_t f = std::bit_cast<uint32_t>(value);
-  if ((f & 0x7fffffffu) > 0x7f800000u) {
-    bits = uint16_t((f >> 16) | 0x40u);
-    return;
-  }
-  bits = uint16_t((f + 0x7fffu + ((f >> 16) & 1u)) >> 16);
-}
-
 }  // namespace mtyolo

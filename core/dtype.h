@@ -37,7 +37,11 @@ inline Half::operator float() const {
 struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
-  explicit BFloat16(float value);
+  explicit BFloat16(float value) {
+    const uint32_t f = std::bit_cast<uint32_t>(value);
+    const bool nan = (f & 0x7fffffffu) > 0x7f800000u;
+    bits = uint16_t((nan ? f | 0x400000u : f + 0x7fffu + (f >> 16 & 1u)) >> 16);
+  }
   explicit operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
 };
 

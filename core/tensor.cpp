@@ -47,18 +47,21 @@ Tensor Tensor::empty(const Shape& shape, DType type, const std::shared_ptr<Alloc
   return t;
 }
 
-Tensor Tensor::empty_blocked(const Shape& shape, int halo, const std::shared_ptr<Allocator>& allocator) {
+Tensor Tensor::empty_blocked(const Shape& shape, int halo, const std::shared_ptr<Allocator>& allocator,
+                             DType type) {
   constexpr int64_t kLanes = 16;
   check_sizes(shape);
-  MTYOLO_CHECK(shape.rank() == 4 && halo >= 0, "blocked map of shape {} with halo {}", shape, halo);
+  MTYOLO_CHECK(shape.rank() == 4 && halo >= 0 && (type == DType::kF32 || type == DType::kBF16),
+               "blocked map of shape {} and {} with halo {}", shape, type, halo);
   const int64_t row = (shape[3] + 2 * halo) * kLanes, block = (shape[2] + 2 * halo) * row;
   const int64_t image = (shape[1] + kLanes - 1) / kLanes * block;
   Tensor t;
   t.shape_ = shape;
   t.strides_ = Strides{image, block, row, kLanes};
   t.halo_ = halo;
+  t.dtype_ = type;
   t.offset_ = halo * (row + kLanes);
-  t.storage_ = Storage::allocate(allocator, size_t(shape[0] * image) * sizeof(float));
+  t.storage_ = Storage::allocate(allocator, size_t(shape[0] * image) * item_size(type));
   return t;
 }
 

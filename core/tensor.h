@@ -21,11 +21,13 @@ class Tensor {
   static Tensor zeros(const Shape& shape, DType type = DType::kF32,
                       const std::shared_ptr<Allocator>& allocator = host_allocator());
   static Tensor full(const Shape& shape, double value, DType type = DType::kF32);
-  // An f32 map of shape [N,C,H,W] stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16]: lanes beyond C hold
-  // anything, the halo is for the writer to zero (ops/blocked/blocked.h). Strides count floats between
-  // images, blocks of 16 channels, rows and pixels; the first element is channel 0 of pixel (0,0).
+  // A map of shape [N,C,H,W], f32 or bf16, stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16]: lanes
+  // beyond C hold anything, the halo is for the writer to zero (ops/blocked/blocked.h). Strides count
+  // elements between images, blocks of 16 channels, rows and pixels; the first element is channel 0 of pixel
+  // (0,0).
   static Tensor empty_blocked(const Shape& shape, int halo,
-                              const std::shared_ptr<Allocator>& allocator = host_allocator());
+                              const std::shared_ptr<Allocator>& allocator = host_allocator(),
+                              DType type = DType::kF32);
   // A view of existing bytes. `offset` and `strides` count elements. Throws if an element lies outside.
   static Tensor view(std::shared_ptr<Storage> storage, int64_t offset, const Shape& shape,
                      const Strides& strides, DType type);

@@ -18,9 +18,16 @@ double fit(const Size2& label, const Size2& anchor) {
   return std::min(std::min(x, 1 / x), std::min(y, 1 / y));
 }
 
-double best_fit(const Size2& label, std::span<const Size2> anchors) {
+// Of two boxes on one centre.
+double iou(const Size2& a, const Size2& b) {
+  const double both = std::min(a[0], b[0]) * std::min(a[1], b[1]);
+  return both / (a[0] * a[1] + b[0] * b[1] - both);
+}
+
+template <double (*likeness)(const Size2&, const Size2&)>
+double best_of(const Size2& label, std::span<const Size2> anchors) {
   double best = 0;
-  for (const Size2& anchor : anchors) best = std::max(best, fit(label, anchor));
+  for (const Size2& anchor : anchors) best = std::max(best, likeness(label, anchor));
   return best;
 }
 
@@ -63,29 +70,31 @@ struct Clusters {
 
 // Lloyd's algorithm from the given centres until the distortion changes by 1e-5 or less; centres that no
 // label is nearest to are dropped.
-Clusters settle(std::span<const Size2> points, std::vector<Size2> centres) {
+Clusters settle(std::span<const Size2> points, std::vector<Size2> centres, AnchorMetric metric) {
+  const bool by_iou = metric == AnchorMetric::kIou;
   Clusters clusters{std::move(centres), INFINITY};
   constexpr int kMostRounds = 300;
   double change = INFINITY;
   for (int round = 0; round < kMostRounds && change > 1e-5; ++round) {
     std::vector<Size2> sums(clusters.centres.size());
     std::vector<double> counts(clusters.centres.size());
-    double distance = 0;
+    double distortion = 0;
     for (const Size2& p : points) {
       size_t nearest = 0;
       double least = INFINITY;
       for (size_t i = 0; i < clusters.centres.size(); ++i) {
         const double dx = p[0] - clusters.centres[i][0], dy = p[1] - clusters.centres[i][1];
-        if (dx * dx + dy * dy < least) least = dx * dx + dy * dy, nearest = i;
+        const double away = by_iou ? 1 - iou(p, clusters.centres[i]) : dx * dx + dy * dy;
+        if (away < least) least = away, nearest = i;
       }
       sums[nearest][0] += p[0];
       sums[nearest][1] += p[1];
       counts[nearest] += 1;
-      distance += std::sqrt(least);
+      distortion += by_iou ? least : std::sqrt(least);
     }
-    distance /= double(points.size());
-    change = std::isinf(clusters.distortion) ? INFINITY : std::abs(clusters.distortion - distance);
-    clusters.distortion = distance;
+    distortion /= double(points.size());
+    change = std::isinf(clusters.distortion) ? INFINITY : std::abs(clusters.distortion - distortion);
+    clusters.distortion = distortion;
     clusters.centres.clear();
     for (size_t i = 0; i < sums.size(); ++i)
       if (counts[i] > 0) clusters.centres.push_back({sums[i][0] / counts[i], sums[i][1] / counts[i]});
@@ -94,7 +103,8 @@ Clusters settle(std::span<const Size2> points, std::vector<Size2> centres) {
 }
 
 // The best of 30 starts from random labels.
-std::vector<Size2> k_means(std::span<const Size2> points, size_t count, RandomStream& random) {
+std::vector<Size2> k_means(std::span<const Size2> points, size_t count, AnchorMetric metric,
+                           RandomStream& random) {
   constexpr int kStarts = 30;
   Clusters best;
   std::vector<Size2> pool(points.begin(), points.end());
@@ -102,7 +112,7 @@ std::vector<Size2> k_means(std::span<const Size2> points, size_t count, RandomSt
     for (size_t i = 0; i < count; ++i)
       std::swap(pool[i], pool[i + size_t(random.below(int64_t(pool.size() - i)))]);
     const auto end = pool.begin() + std::ptrdiff_t(count);
-    Clusters found = settle(points, {pool.begin(), end});
+    Clusters found = settle(points, {pool.begin(), end}, metric);
     if (found.distortion < best.distortion) best = std::move(found);
   }
   return best.centres;
@@ -137,14 +147,16 @@ std::vector<Size2> mutate(const std::vector<Size2>& anchors, RandomStream& rando
 
 }  // namespace
 
-std::vector<Size2> label_sizes(const Dataset& dataset, const AnchorParams& params, bool vary) {
+std::vector<Size2> label_sizes(const Dataset& dataset, const AnchorParams& params, bool vary,
+                               std::span<const int> classes) {
   std::vector<Size2> sizes;
   for (int64_t i = 0; i < dataset.size(); ++i) {
     const Sample& sample = dataset.sample(i);
     double scale = double(params.img_size) / std::max({1, sample.width, sample.height});
     if (vary) scale *= RandomStream(params.seed, kVaryStream, uint64_t(i)).uniform(0.9, 1.1);
     for (const Label& l : sample.labels)
-      sizes.push_back({l.w * sample.width * scale, l.h * sample.height * scale});
+      if (classes.empty() || std::find(classes.begin(), classes.end(), l.cls) != classes.end())
+        sizes.push_back({l.w * sample.width * scale, l.h * sample.height * scale});
   }
   return sizes;
 }
@@ -158,16 +170,19 @@ AnchorMetrics measure_anchors(std::span<const Size2> sizes, std::span<const Size
     });
     metrics.recall += fitting > 0;
     metrics.per_label += double(fitting);
+    metrics.mean_iou += best_of<iou>(label, anchors);
   }
   const double n = double(std::max<size_t>(1, sizes.size()));
-  return {metrics.recall / n, metrics.per_label / n};
+  return {metrics.recall / n, metrics.per_label / n, metrics.mean_iou / n};
 }
 
-double anchor_fitness(std::span<const Size2> sizes, std::span<const Size2> anchors, double threshold) {
+double anchor_fitness(std::span<const Size2> sizes, std::span<const Size2> anchors,
+                      const AnchorParams& params) {
+  const bool by_iou = params.metric == AnchorMetric::kIou;
   double sum = 0;
   for (const Size2& label : sizes) {
-    const double best = best_fit(label, anchors);
-    if (best > 1 / threshold) sum += best;
+    const double best = by_iou ? best_of<iou>(label, anchors) : best_of<fit>(label, anchors);
+    if (by_iou || best > 1 / params.threshold) sum += best;
   }
   return sum / double(std::max<size_t>(1, sizes.size()));
 }
@@ -178,16 +193,16 @@ std::vector<Size2> find_anchors(std::span<const Size2> sizes, int count, const A
   RandomStream random(params.seed, kSearchStream, 0);
   const std::vector<Size2> usable = usable_sizes(sizes, random);
   if (usable.size() < 3 * size_t(count)) return {};
-  const Size2 unit = deviation(usable);
+  const Size2 unit = params.metric == AnchorMetric::kIou ? Size2{1, 1} : deviation(usable);
   std::vector<Size2> points = usable;
   for (Size2& p : points) p = {p[0] / unit[0], p[1] / unit[1]};
-  std::vector<Size2> anchors = k_means(points, size_t(count), random);
+  std::vector<Size2> anchors = k_means(points, size_t(count), params.metric, random);
   for (Size2& a : anchors) a = {a[0] * unit[0], a[1] * unit[1]};
   fill_up(anchors, size_t(count), usable, random);
-  double fitness = anchor_fitness(usable, anchors, params.threshold);
+  double fitness = anchor_fitness(usable, anchors, params);
   for (int i = 0; i < params.generations; ++i) {
     std::vector<Size2> candidate = mutate(anchors, random);
-    const double its_fitness = anchor_fitness(usable, candidate, params.threshold);
+    const double its_fitness = anchor_fitness(usable, candidate, params);
     if (its_fitness <= fitness) continue;
     fitness = its_fitness;
     anchors = std::move(candidate);

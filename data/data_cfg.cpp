@@ -8,12 +8,11 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/yaml.h"
+#include "data/head_data.h"
 #include "data/paths.h"
 
 namespace mtyolo::data {
 namespace {
-
-constexpr int kMaxClasses = 100'000;  // reliability.md Y5
 
 // A nested Document does not know its file; errors about it get it here.
 Error at_place(const Document& at, const std::string& file, const std::string& message,
@@ -88,16 +87,26 @@ const std::string& parse_path(const Document& entry, const std::string& key) {
   return path;
 }
 
-// {images: DIR, heads: [a]} or {json: F, images: DIR}; the heads' names are checked when the heads are known.
-EntryCfg parse_entry(const Document& entry, const std::string& key) {
-  static const std::array<std::string, 3> kKeys{"images", "json", "heads"};
+// {images: DIR, heads: [a], classes: 3-5} or {json: F, images: DIR}.
+EntryCfg parse_entry(const Document& entry, const std::string& key, const DataCfg& cfg) {
+  static const std::array<std::string, 4> kKeys{"images", "json", "heads", "classes"};
   EntryCfg out;
+  const auto add_head = [&](const Document& at) {
+    const std::string& name = at.as_text(key + ".heads");
+    std::vector<std::string> known;
+    for (const HeadCfg& head : cfg.heads) known.push_back(head.name);
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw document_error(at, fmt::format("{} is labelled for the head {}, which heads: does not have{}",
+                                           key, mtyolo::quoted(name), did_you_mean(name, known)));
+    out.heads.push_back(name);
+  };
   for (const auto& [name, value] : entry.fields) {
     if (name == "images") out.images = parse_path(value, key + ".images");
     else if (name == "json") out.path = parse_path(value, key + ".json");
-    else if (name == "heads" && value.is_scalar()) out.heads.push_back(value.as_text(key + ".heads"));
+    else if (name == "classes") out.classes = parse_class_ids(value, cfg.names);
+    else if (name == "heads" && value.is_scalar()) add_head(value);
     else if (name == "heads")
-      for (const Document& head : value.items) out.heads.push_back(head.as_text(key + ".heads"));
+      for (const Document& head : value.items) add_head(head);
     else
       throw document_error(value,
                            key + " has the unknown key " + mtyolo::quoted(name) + did_you_mean(name, kKeys));
@@ -110,13 +119,12 @@ EntryCfg parse_entry(const Document& entry, const std::string& key) {
 }
 
 // One entry of train, val or test.
-void add_paths(const Document& entry, const std::string& key, std::vector<std::string>& out,
-               std::vector<EntryCfg>& details) {
+void add_paths(const Document& entry, const std::string& key, std::vector<std::string>& out, DataCfg& cfg) {
   if (entry.is_null()) return;
   if (entry.is_list()) {
     for (const Document& item : entry.items) {
       if (item.is_list()) throw document_error(item, key + " holds a list inside a list, expected paths");
-      add_paths(item, key, out, details);
+      add_paths(item, key, out, cfg);
     }
     return;
   }
@@ -124,23 +132,15 @@ void add_paths(const Document& entry, const std::string& key, std::vector<std::s
     out.push_back(parse_path(entry, key));
     return;
   }
-  details.push_back(parse_entry(entry, key));
-  out.push_back(details.back().path);
+  cfg.details.push_back(parse_entry(entry, key, cfg));
+  out.push_back(cfg.details.back().path);
 }
 
 // Entries are found again by their path, so one path has one meaning in a file.
 void check_details(const DataCfg& cfg, const Document& root) {
-  std::set<std::string> heads;
-  for (const HeadCfg& head : cfg.heads) heads.insert(head.name);
-  for (const EntryCfg& entry : cfg.details) {
+  for (const EntryCfg& entry : cfg.details)
     if (cfg.entry(entry.path) != entry)
       throw at_place(root, cfg.file, mtyolo::quoted(entry.path) + " is described twice, in different ways");
-    for (const std::string& head : entry.heads)
-      if (!heads.contains(head))
-        throw at_place(root, cfg.file,
-                       fmt::format("{} is labelled for the head {}, which heads: does not have",
-                                   mtyolo::quoted(entry.path), mtyolo::quoted(head)));
-  }
 }
 
 // Unknown keys are other tools' notes and are passed over; one that nearly is a key of ours is a typing
@@ -203,8 +203,8 @@ void resolve(const Split& split, std::vector<EntryCfg>& details, const std::vect
   }
 }
 
-void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
-  const Split train{"train", &cfg.train}, val{"val", &cfg.val}, test{"test", &cfg.test};
+// What `use` asks of a file that has data of its own.
+void check_given(const DataCfg& cfg, const Document& root, DataCfgUse use) {
   if (use == DataCfgUse::kPaths && cfg.train.empty())
     throw at_place(root, cfg.file, "no train: is given, there is nothing to train on");
   if (use == DataCfgUse::kPaths && cfg.val.empty()) throw at_place(root, cfg.file, "no val: is given");
@@ -212,6 +212,10 @@ void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
     throw at_place(root, cfg.file, "neither val: nor test: is given");
   if (use == DataCfgUse::kGivenPaths && cfg.train.empty() && cfg.val.empty() && cfg.test.empty())
     throw at_place(root, cfg.file, "neither train:, val: nor test: is given");
+}
+
+void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
+  const Split train{"train", &cfg.train}, val{"val", &cfg.val}, test{"test", &cfg.test};
   const std::vector<std::string> folders = base_folders(root, cfg.file);
   std::vector<std::string> missing;
   for (const Split& split : {train, val, test})
@@ -226,6 +230,57 @@ void resolve_paths(DataCfg& cfg, const Document& root, DataCfgUse use) {
                  "relative paths start at the folder of the file, then at the working folder"});
 }
 
+std::vector<HeadData> read_head_data(const Document* heads, const Document& root, const std::string& file,
+                                     DataCfgUse use, const ReadOther& read_other) {
+  std::vector<HeadData> out;
+  if (heads == nullptr || !heads->is_map()) return out;
+  for (const auto& [name, body] : heads->fields) {
+    const Document* path = body.is_map() ? body.find("data") : nullptr;
+    if (path == nullptr) continue;
+    const std::string& written = parse_path(*path, fmt::format("data of head {}", mtyolo::quoted(name)));
+    const Document other = read_other(written, base_folders(root, file));
+    const std::string where = other.file.empty() ? written : other.file;
+    const Document* nested = other.find("heads");
+    if (nested != nullptr && !nested->is_null())
+      throw at_place(*nested, where,
+                     fmt::format("brings data for the head {} of {}, so it cannot have heads itself",
+                                 mtyolo::quoted(name), mtyolo::quoted(file)));
+    out.push_back({name, parse_data_cfg(other, where, use, read_other), path});
+  }
+  return out;
+}
+
+void parse_into(DataCfg& cfg, const Document& document, DataCfgUse use, const ReadOther& read_other) {
+  check_keys(document, cfg.file);
+  const Document* heads = document.find("heads");
+  const std::vector<HeadData> others = read_head_data(heads, document, cfg.file, use, read_other);
+  const auto given = [&](const char* key) {
+    const Document* at = document.find(key);
+    return at != nullptr && !at->is_null();
+  };
+  if (others.empty() || given("names") || given("nc")) cfg.names = parse_names(document, cfg.file);
+  const size_t own_names = cfg.names.size();
+  const auto brought = add_names(others, cfg);
+  if (heads != nullptr && !heads->is_null()) cfg.heads = parse_heads(*heads, cfg.names, brought);
+  for (const Split& split : {Split{"train", &cfg.train}, Split{"val", &cfg.val}, Split{"test", &cfg.test}}) {
+    const Document* entry = document.find(split.key);
+    if (entry == nullptr) continue;
+    add_paths(*entry, split.key, *split.paths, cfg);
+    if (own_names == 0 && !split.paths->empty())
+      throw document_error(
+          *entry, fmt::format("{} is given but no names: all classes are the heads' own", split.key));
+  }
+  check_details(cfg, document);
+  if (others.empty()) check_given(cfg, document, use);
+  else limit_to_own(cfg, own_names, others);
+  if (use != DataCfgUse::kNamesAndHeads) resolve_paths(cfg, document, use);
+  if (use != DataCfgUse::kNamesAndHeads)
+    for (const HeadData& other : others) add_entries(other, brought.at(other.head), cfg);
+  tidy_details(cfg);
+  check_details(cfg, document);
+  if (use == DataCfgUse::kPaths) check_heads_have_data(cfg);
+}
+
 }  // namespace
 
 EntryCfg DataCfg::entry(const std::string& path) const {
@@ -234,7 +289,28 @@ EntryCfg DataCfg::entry(const std::string& path) const {
   return {path, {}, {}};
 }
 
-DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCfgUse use) {
+std::vector<std::string> DataCfg::names_of(const EntryCfg& entry) const {
+  if (entry.classes.empty()) return names;
+  std::vector<std::string> out;
+  for (const int id : entry.classes) out.push_back(names.at(size_t(id)));
+  return out;
+}
+
+Document read_other_file(const std::string& path, const std::vector<std::string>& folders) {
+  const auto candidates = path_candidates(with_slashes(path), folders, PathOrigin::kYaml);
+  const std::string found = first_existing(candidates);
+  if (!found.empty()) return read_yaml(found);
+  throw Error({ExitCode::kData,
+               "data_path",
+               fmt::format("not found: the data file {} of a head (looked for as {})", mtyolo::quoted(path),
+                           mtyolo::quoted(candidates.front())),
+               {},
+               {},
+               "relative paths start at the folder of the file, then at the working folder"});
+}
+
+DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCfgUse use,
+                       const ReadOther& read_other) {
   if (!document.is_map())
     throw at_place(document, file,
                    document.is_null() ? "is empty: no train, val or names" : "is not a map of keys",
@@ -242,15 +318,7 @@ DataCfg parse_data_cfg(const Document& document, const std::string& file, DataCf
   DataCfg cfg;
   cfg.file = file;
   try {
-    check_keys(document, file);
-    cfg.names = parse_names(document, file);
-    for (const Split& split : {Split{"train", &cfg.train}, Split{"val", &cfg.val}, Split{"test", &cfg.test}})
-      if (const Document* entry = document.find(split.key))
-        add_paths(*entry, split.key, *split.paths, cfg.details);
-    const Document* heads = document.find("heads");
-    if (heads != nullptr && !heads->is_null()) cfg.heads = parse_heads(*heads, cfg.names);
-    check_details(cfg, document);
-    if (use != DataCfgUse::kNamesAndHeads) resolve_paths(cfg, document, use);
+    parse_into(cfg, document, use, read_other);
   } catch (const Error& e) {
     throw e.in_file(file);
   }

@@ -70,6 +70,8 @@ EpochPlan plan_epoch(const Dataset& dataset, const LoaderParams& params, int64_t
       const double ratio_a = ratio_of(dataset.sample(a)), ratio_b = ratio_of(dataset.sample(b));
       return ratio_a != ratio_b ? ratio_a < ratio_b : a < b;
     });
+  for (int64_t i = 0; i < images; ++i)
+    plan.by_label[dataset.sample(plan.order[size_t(i)]).labelled].push_back(i);
   for (int64_t i = 0; i < batches; ++i) {
     const int64_t first = i * size, end = i + 1 == batches ? images : first + size;
     plan.batches.push_back({first, end - first, params.img_size, params.img_size});

@@ -1,6 +1,7 @@
 // Which images an epoch takes, in which order and batches.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "data/loader.h"
@@ -13,7 +14,8 @@ struct BatchPlan {
 };
 
 struct EpochPlan {
-  std::vector<int64_t> order;  // indices of the data set
+  std::vector<int64_t> order;                         // indices of the data set
+  std::map<uint64_t, std::vector<int64_t>> by_label;  // positions in the order, by Sample::labelled
   std::vector<BatchPlan> batches;
 };
 

@@ -67,7 +67,9 @@ void add_text(const Document& at, const Names& names, std::vector<int>& out) {
   for (const std::string_view part : split(at.text, ',')) add_token(at, trim(part), names, out);
 }
 
-std::vector<int> parse_classes(const Document& classes, const Names& names) {
+}  // namespace
+
+std::vector<int> parse_class_ids(const Document& classes, const Names& names) {
   std::vector<int> out;
   if (classes.is_scalar()) {
     add_text(classes, names, out);
@@ -80,9 +82,10 @@ std::vector<int> parse_classes(const Document& classes, const Names& names) {
   } else {
     throw document_error(classes, "classes is no id, range, class name or list of these");
   }
-  if (out.empty()) throw document_error(classes, "a head without classes");
   return out;
 }
+
+namespace {
 
 // Head names become parts of tensor names (`heads.a.model...`) and of flags (`a=0.3`).
 void check_head_name(const Document& at, const std::string& name) {
@@ -95,40 +98,50 @@ void check_head_name(const Document& at, const std::string& name) {
         at, fmt::format("head name {}, expected 1..{} letters, digits, _ or -", quoted(name), kMaxBytes));
 }
 
-HeadCfg parse_head(const std::string& name, const Document& body, const Names& names) {
+std::vector<int> head_classes(const Document& classes, const Names& names) {
+  std::vector<int> out = parse_class_ids(classes, names);
+  if (out.empty()) throw document_error(classes, "a head without classes");
+  return out;
+}
+
+HeadCfg parse_head(const std::string& name, const Document& body, const Names& names,
+                   const std::map<std::string, std::vector<int>>& brought) {
   static const std::array<std::string, 3> kKeys{"classes", "weight", "data"};
   check_head_name(body, name);
   HeadCfg head;
   head.name = name;
   if (!body.is_map()) {  // the short form `a: 0-9`
-    head.classes = parse_classes(body, names);
+    head.classes = head_classes(body, names);
     return head;
   }
   for (const auto& [key, value] : body.fields)
     if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
       throw document_error(
           value, fmt::format("unknown key {} in head {}{}", quoted(key), name, did_you_mean(key, kKeys)));
-  if (const Document* other = body.find("data"))
-    throw document_error(*other,
-                         fmt::format("head {} brings its own data file, which is not built yet", name),
-                         "give its classes: {classes: 0-9}");
   const Document* classes = body.find("classes");
-  if (classes == nullptr) throw document_error(body, fmt::format("head {} has no classes", name));
-  head.classes = parse_classes(*classes, names);
+  const auto own = brought.find(name);
+  if (own != brought.end() && classes != nullptr)
+    throw document_error(*classes, fmt::format("head {} has both classes and data", name),
+                         "a head with its own data file takes all names of that file");
+  if (own == brought.end() && classes == nullptr)
+    throw document_error(body, fmt::format("head {} has neither classes nor data", name),
+                         "write {classes: 0-9}, or {data: other.yaml}");
+  head.classes = own != brought.end() ? own->second : head_classes(*classes, names);
   if (const Document* weight = body.find("weight")) head.weight = weight->as_double("weight", 0, kMaxWeight);
   return head;
 }
 
 }  // namespace
 
-std::vector<HeadCfg> parse_heads(const Document& heads, const Names& names) {
+std::vector<HeadCfg> parse_heads(const Document& heads, const Names& names,
+                                 const std::map<std::string, std::vector<int>>& brought) {
   if (!heads.is_map() || heads.fields.empty())
     throw document_error(heads, "heads is no map of heads",
                          "write heads: {a: {classes: 0-9}, b: {classes: 10-79}}");
   std::vector<HeadCfg> out;
   std::vector<int> owner(names.size(), -1);
   for (const auto& [name, body] : heads.fields) {
-    out.push_back(parse_head(name, body, names));
+    out.push_back(parse_head(name, body, names, brought));
     for (const int id : out.back().classes) {
       int& head = owner[size_t(id)];
       if (head >= 0)
@@ -145,6 +158,8 @@ std::vector<HeadCfg> parse_heads(const Document& heads, const Names& names) {
                                      quoted(names[size_t(id)]), std::count(owner.begin(), owner.end(), -1)),
                          "the heads must cover all names");
   }
+  if (out.size() > kMaxHeads)
+    throw document_error(heads, fmt::format("{} heads, at most {} are possible", out.size(), kMaxHeads));
   return out;
 }
 

@@ -21,40 +21,60 @@ BatchTarget to_target(const PixelLabel& l, const Image& image) {
 
 }  // namespace
 
-// The pictures of an epoch's order. One that cannot be read is replaced by the next that can.
+// The pictures of an epoch's order. One that cannot be read is replaced by the next that can: of those
+// labelled for the same heads, and only then of the others.
 class SampleMaker::Tiles : public TileSource {
  public:
   Tiles(const SampleMaker& maker, const Epoch& epoch, MadeSample& made)
-      : maker_(maker), order_(epoch.plan.order), made_(made) {}
+      : maker_(maker), plan_(epoch.plan), made_(made) {}
 
-  int64_t size() const override { return int64_t(order_.size()); }
+  int64_t draw(uint64_t labelled, RandomStream& random) override {
+    const auto alike = plan_.by_label.find(labelled);
+    // After a replacement by an image labelled otherwise, what is put together shares fewer heads than any.
+    if (alike == plan_.by_label.end()) return random.below(int64_t(plan_.order.size()));
+    return alike->second[size_t(random.below(int64_t(alike->second.size())))];
+  }
 
   Tile tile(int64_t position, bool pixels) override {
-    const LoaderParams& p = maker_.params_;
-    for (int64_t i = 0; i < size(); ++i) {
-      const int64_t index = order_[size_t((position + i) % size())];
-      const Sample& sample = maker_.dataset_.sample(index);
-      if (made_.unreadable.contains(sample.path)) continue;
-      Tile tile{index, &sample, scaled_size({sample.width, sample.height}, p.img_size), {}};
-      if (!pixels) return tile;
-      try {
-        tile.image =
-            p.cache ? p.cache->load(index) : load_tile(maker_.dataset_, index, p.img_size, p.augment);
-        return tile;
-      } catch (const Error& e) {
-        if (e.exit_code() != ExitCode::kData) throw;
-        ++made_.replaced;
-        made_.unreadable.insert(sample.path);
+    const auto size = int64_t(plan_.order.size());
+    const uint64_t labelled = sample_at(position).labelled;
+    Tile tile;
+    for (const bool alike : {true, false})
+      for (int64_t i = 0; i < size; ++i) {
+        const int64_t at = (position + i) % size;
+        if ((sample_at(at).labelled == labelled) == alike && read(at, pixels, tile)) return tile;
       }
-    }
     fail(ExitCode::kData, "images_unreadable",
-         "none of the {} images of the set can be read any more; the first was {}", size(),
+         "none of the {} images of the set can be read any more; the first was {}", size,
          quoted(*made_.unreadable.begin()));
   }
 
  private:
+  const Sample& sample_at(int64_t position) const {
+    return maker_.dataset_.sample(plan_.order[size_t(position)]);
+  }
+
+  // False, and counted, when the picture cannot be read.
+  bool read(int64_t position, bool pixels, Tile& tile) {
+    const LoaderParams& p = maker_.params_;
+    const int64_t index = plan_.order[size_t(position)];
+    const Sample& sample = sample_at(position);
+    if (made_.unreadable.contains(sample.path)) return false;
+    tile = {index, &sample, scaled_size({sample.width, sample.height}, p.img_size), {}};
+    if (!pixels) return true;
+    try {
+      tile.image = p.cache ? p.cache->load(index) : load_tile(maker_.dataset_, index, p.img_size, p.augment);
+      return true;
+    } catch (const Error& e) {
+      if (e.exit_code() != ExitCode::kData) throw;
+      ++made_.replaced;
+      made_.unreadable.insert(sample.path);
+      return false;
+    }
+  }
+
   const SampleMaker& maker_;
-  const std::vector<int64_t>& order_;
+  const EpochPlan& plan_;
   MadeSample& made_;
 };
 

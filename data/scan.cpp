@@ -1,29 +1,20 @@
 #include "data/scan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
 
 #include "core/file.h"
 #include "core/thread_pool.h"
-#include "data/formats/format_table.h"
 #include "data/formats/yolo_txt.h"
 #include "data/scan_cache.h"
+#include "data/scan_items.h"
 
 namespace mtyolo::data {
 namespace {
 
 using Severity = Finding::Severity;
-
-// One image of the split: its place among the sources, and the heads it is labelled for.
-struct ScanItem {
-  const LabelSource* source = nullptr;
-  size_t source_index = 0, index = 0;
-  uint64_t labelled = ~0ull;
-  const LabelSource::Image& image() const { return source->images[index]; }
-};
 
 struct ScannedItem {
   bool refused = false;
@@ -33,6 +24,7 @@ struct ScannedItem {
   std::vector<Finding> findings;
   std::optional<FileStamp> stamp;  // of the image before it was read
   bool from_cache = false;
+  std::vector<int> foreign;  // per part: boxes of classes of heads it is not labelled for
 };
 
 ImageSize checked_size(const std::string& path, bool decode) {
@@ -66,9 +58,21 @@ void note_labels(ScannedItem& item, const Labels& labels, const LabelSource::Ima
   item.findings.insert(item.findings.end(), labels.findings.begin(), labels.findings.end());
 }
 
-ScannedItem scan_item(const ScanItem& item, const DatasetParams& params, const ScanCache& cache) {
+Labels labels_of_item(const ScanSetup& setup, const ScanItem& item, const ImageSize& size, ScannedItem& out) {
+  Labels all;
+  out.foreign.resize(item.parts.size());
+  for (size_t p = 0; p < item.parts.size(); ++p) {
+    Labels labels = labels_of_part(setup, item.parts[p], size, out.foreign[p]);
+    note_labels(out, labels, setup.sources[item.parts[p].source].labels->images[item.parts[p].index]);
+    if (p == 0) all = std::move(labels);
+    else append_labels(all, std::move(labels), size);
+  }
+  return all;
+}
+
+ScannedItem scan_item(const ScanSetup& setup, const ScanItem& item, const ScanCache& cache) {
   ScannedItem out;
-  const LabelSource::Image& image = item.image();
+  const LabelSource::Image& image = *item.image;
   try {
     out.stamp = stamp_of(image.path);
     if (!out.stamp)
@@ -76,9 +80,8 @@ ScannedItem scan_item(const ScanItem& item, const DatasetParams& params, const S
                         "the data set names this image, but it is not there");
     const auto known = cache.find(image.path, *out.stamp);
     out.from_cache = known.has_value();
-    const ImageSize size = known ? *known : checked_size(image.path, params.read_every_image);
-    Labels labels = item.source->labels(item.index, size.width, size.height);
-    note_labels(out, labels, image);
+    const ImageSize size = known ? *known : checked_size(image.path, setup.params.read_every_image);
+    Labels labels = labels_of_item(setup, item, size, out);
     out.state = labels.state;
     Sample& s = out.sample;
     s.path = image.path;
@@ -89,8 +92,8 @@ ScannedItem scan_item(const ScanItem& item, const DatasetParams& params, const S
     s.crowds = std::move(labels.crowds);
     s.image_id = labels.image_id;
     s.background = s.labels.empty();
-    s.labelled = item.labelled;
-    if (params.single_cls) {
+    if (item.heads() != setup.all_heads) s.labelled = item.heads();
+    if (setup.params.single_cls) {
       for (Label& label : s.labels) label.cls = 0;
       for (Crowd& crowd : s.crowds) crowd.cls = 0;
     }
@@ -103,54 +106,29 @@ ScannedItem scan_item(const ScanItem& item, const DatasetParams& params, const S
   return out;
 }
 
-uint64_t labelled_bits(const DataCfg& cfg, const EntryCfg& entry) {
-  if (entry.heads.empty()) return ~0ull;
-  uint64_t bits = 0;
-  for (size_t h = 0; h < cfg.heads.size() && h < 64; ++h)
-    if (std::count(entry.heads.begin(), entry.heads.end(), cfg.heads[h].name) > 0) bits |= 1ull << h;
-  return bits;
-}
-
-// The images of all sources, sorted, each once; an image of two entries is labelled for the heads of both.
-std::vector<ScanItem> collect_items(const std::vector<std::unique_ptr<LabelSource>>& sources,
-                                    const std::vector<uint64_t>& labelled, ScanReport& report) {
-  std::vector<ScanItem> items;
-  for (size_t s = 0; s < sources.size(); ++s)
-    for (size_t i = 0; i < sources[s]->images.size(); ++i)
-      items.push_back({sources[s].get(), s, i, labelled[s]});
-  std::sort(items.begin(), items.end(), [](const ScanItem& a, const ScanItem& b) {
-    const int order = a.image().path.compare(b.image().path);
-    return order != 0 ? order < 0 : std::pair(a.source_index, a.index) < std::pair(b.source_index, b.index);
-  });
-  std::vector<ScanItem> once;
-  for (const ScanItem& item : items) {
-    if (once.empty() || once.back().image().path != item.image().path) {
-      once.push_back(item);
-      continue;
-    }
-    once.back().labelled |= item.labelled;
-    report.findings.push_back({"image_repeated", Severity::kWarning,
-                               item.image().path + ": given twice, used once", item.image().path});
+// One finding per entry: a set labelled for all classes and used for one head has them in every file.
+void note_foreign(const ScanSetup& setup, const std::vector<ScanItem>& items,
+                  const std::vector<ScannedItem>& scanned, ScanReport& report) {
+  std::vector<int> counts(setup.sources.size());
+  for (size_t i = 0; i < items.size(); ++i)
+    for (size_t p = 0; p < scanned[i].foreign.size(); ++p)
+      counts[items[i].parts[p].source] += scanned[i].foreign[p];
+  for (size_t s = 0; s < counts.size(); ++s) {
+    const EntryCfg& entry = setup.sources[s].entry;
+    if (counts[s] > 0)
+      report.findings.push_back(
+          {"label_head", Severity::kWarning,
+           fmt::format("{}: {} boxes of other heads' classes dropped: it is labelled for {} alone",
+                       entry.path, counts[s], fmt::join(entry.heads, ", ")),
+           entry.path, counts[s]});
   }
-  return once;
-}
-
-// fraction * n of n items, at least one, evenly spread.
-std::vector<ScanItem> spread(std::vector<ScanItem> items, double fraction) {
-  const size_t n = items.size();
-  const size_t keep =
-      std::clamp<size_t>(size_t(std::llround(fraction * double(n))), 1, std::max<size_t>(n, 1));
-  if (keep >= n) return items;
-  std::vector<ScanItem> kept;
-  for (size_t i = 0; i < keep; ++i) kept.push_back(items[i * n / keep]);
-  return kept;
 }
 
 // s.jpg and s.png have the same s.txt; a JSON is the label file of all its images.
 void note_shared_labels(const std::vector<ScanItem>& items, ScanReport& report) {
   std::map<std::string, std::string> first;  // label file -> image
   for (const ScanItem& item : items) {
-    const LabelSource::Image& image = item.image();
+    const LabelSource::Image& image = *item.image;
     if (!image.label.ends_with(".txt") && !image.label.ends_with(".xml")) continue;
     const auto [at, is_first] = first.emplace(image.label, image.path);
     if (!is_first)
@@ -160,16 +138,18 @@ void note_shared_labels(const std::vector<ScanItem>& items, ScanReport& report) 
   }
 }
 
-// The class ids in the refused label files, however large; only the first files are looked at.
-std::set<int> used_classes(const std::vector<ScanItem>& items, const std::vector<ScannedItem>& scanned) {
+// The class ids in the refused label files of an entry, however large; only the first files are looked at.
+std::set<int> used_classes(const std::vector<ScanItem>& items, const std::vector<ScannedItem>& scanned,
+                           size_t source) {
   constexpr int kAnyClass = 1 << 30, kFiles = 1000;
   std::set<int> ids;
   int files = 0;
   for (size_t i = 0; i < items.size() && files < kFiles; ++i) {
-    if (!scanned[i].refused || scanned[i].reason.code != "label_class") continue;
+    const bool counts = scanned[i].refused && scanned[i].reason.code == "label_class";
+    if (!counts || items[i].parts[0].source != source) continue;
     ++files;
     try {
-      const std::string& file = items[i].image().label;
+      const std::string& file = items[i].image->label;
       for (const Label& l : parse_yolo_labels(read_data_file(file, kMaxLabelBytes), file, kAnyClass).labels)
         ids.insert(l.cls);
     } catch (const Error&) {
@@ -180,8 +160,8 @@ std::set<int> used_classes(const std::vector<ScanItem>& items, const std::vector
 }
 
 // What most of the refusals have in common, as far as there is a hint worth giving.
-std::string common_fault(const std::vector<ScanItem>& items, const std::vector<ScannedItem>& scanned,
-                         size_t classes) {
+std::string common_fault(const ScanSetup& setup, const std::vector<ScanItem>& items,
+                         const std::vector<ScannedItem>& scanned) {
   std::map<std::string, int> codes;
   for (const ScannedItem& s : scanned)
     if (s.refused) ++codes[s.reason.code];
@@ -190,14 +170,23 @@ std::string common_fault(const std::vector<ScanItem>& items, const std::vector<S
   if (most->first == "label_range")
     return "; the numbers look like pixels (values over 1), expected fractions of the image's sides";
   if (most->first != "label_class") return "";
-  const std::set<int> ids = used_classes(items, scanned);
+  const auto first = std::find_if(scanned.begin(), scanned.end(), [](const ScannedItem& s) {
+    return s.refused && s.reason.code == "label_class";
+  });
+  const size_t source = items[size_t(first - scanned.begin())].parts[0].source;
+  const EntryCfg& entry = setup.sources[source].entry;
+  const size_t classes = setup.cfg.names_of(entry).size();
+  const std::set<int> ids = used_classes(items, scanned, source);
   if (ids.empty()) return "";
   constexpr size_t kShown = 10;
   std::vector<int> shown(ids.begin(), ids.end());
   const std::string last = shown.size() > kShown ? fmt::format(" ... {}", shown.back()) : "";
   shown.resize(std::min(shown.size(), kShown));
-  return fmt::format("; they use the class ids {}{}, but nc is {}, so ids may be 0..{}",
-                     fmt::join(shown, ", "), last, classes, classes - 1);
+  const std::string limit = entry.classes.empty()
+                                ? fmt::format("nc is {}", classes)
+                                : fmt::format("{} has {} classes", quoted(entry.path), classes);
+  return fmt::format("; they use the class ids {}{}, but {}, so ids may be 0..{}", fmt::join(shown, ", "),
+                     last, limit, classes - 1);
 }
 
 std::string joined(const std::vector<std::string>& entries) {
@@ -207,13 +196,13 @@ std::string joined(const std::vector<std::string>& entries) {
 }
 
 // The rules of reliability.md section 8 for a set as a whole.
-std::optional<ErrorInfo> check_set(const DataCfg& cfg, const std::string& where,
+std::optional<ErrorInfo> check_set(const ScanSetup& setup, const std::string& where,
                                    const std::vector<ScanItem>& items,
                                    const std::vector<ScannedItem>& scanned, const ScanReport& report) {
   // In a handful of images one bad file is already a large share.
   constexpr size_t kLeastForShare = 10;
   const auto fatal = [&](const char* code, std::string message, std::string suggestion) {
-    return ErrorInfo{ExitCode::kData, code, std::move(message), cfg.file, {}, std::move(suggestion)};
+    return ErrorInfo{ExitCode::kData, code, std::move(message), setup.cfg.file, {}, std::move(suggestion)};
   };
   if (items.empty())
     return fatal("no_images", "no images found in " + where,
@@ -222,15 +211,14 @@ std::optional<ErrorInfo> check_set(const DataCfg& cfg, const std::string& where,
   const std::string reason =
       first == scanned.end() ? "" : "the first: " + std::string(Error(first->reason).what());
   if (report.images == 0 || (items.size() >= kLeastForShare && size_t(report.refused) * 2 > items.size()))
-    return fatal(
-        "data_refused",
-        fmt::format("{} of the {} images in {} are refused, a set may lose half of them{}", report.refused,
-                    items.size(), where, common_fault(items, scanned, cfg.names.size())),
-        reason);
+    return fatal("data_refused",
+                 fmt::format("{} of the {} images in {} are refused, a set may lose half of them{}",
+                             report.refused, items.size(), where, common_fault(setup, items, scanned)),
+                 reason);
   if (report.found == 0)
     return fatal("no_labels",
                  fmt::format("no labels found for the {} images in {}; looked for {}", items.size(), where,
-                             quoted(items.front().image().label)),
+                             quoted(items.front().image->label)),
                  reason.empty() ? "labels lie in labels/ beside images/, or beside the images" : reason);
   if (report.boxes == 0)
     return fatal("no_labels", fmt::format("no objects in the labels of {}: all are empty", where), reason);
@@ -273,7 +261,7 @@ class EntryCaches {
       bool changed = false;
       for (size_t i = 0; i < items.size(); ++i) {
         const ScannedItem& s = scanned[i];
-        if (items[i].source_index != c || s.refused) continue;
+        if (items[i].parts[0].source != c || s.refused) continue;
         changed = changed || !s.from_cache;
         fresh.add(s.sample.path, *s.stamp, {s.sample.width, s.sample.height});
       }
@@ -292,28 +280,24 @@ class EntryCaches {
 ScannedSplit scan_split(const DataCfg& cfg, const std::vector<std::string>& entries,
                         const DatasetParams& params) {
   ScannedSplit out;
-  std::vector<std::unique_ptr<LabelSource>> sources;
-  std::vector<uint64_t> labelled;
+  ScanSetup setup = make_scan_setup(cfg, params);
   EntryCaches caches(params.scan_cache && params.read_every_image);
   for (const std::string& path : entries) {
-    const EntryCfg entry = cfg.entry(path);
-    sources.push_back(format_of(entry).open(cfg, entry));
-    labelled.push_back(labelled_bits(cfg, entry));
+    open_source(setup, path, out.report);
     caches.load(path);
-    out.report.findings.insert(out.report.findings.end(), sources.back()->findings.begin(),
-                               sources.back()->findings.end());
   }
-  const std::vector<ScanItem> items = spread(collect_items(sources, labelled, out.report), params.fraction);
+  const std::vector<ScanItem> items = spread(collect_items(setup, out.report), params.fraction);
   note_shared_labels(items, out.report);
   std::vector<ScannedItem> scanned(items.size());
   ThreadPool pool(params.threads);
   pool.parallel_for(int64_t(items.size()), [&](int64_t i) {
     const ScanItem& item = items[size_t(i)];
-    scanned[size_t(i)] = scan_item(item, params, caches.of(item.source_index));
+    scanned[size_t(i)] = scan_item(setup, item, caches.of(item.parts[0].source));
   });
   caches.save(items, scanned);
+  note_foreign(setup, items, scanned, out.report);
   fold(scanned, params, out);
-  if (!out.fatal) out.fatal = check_set(cfg, joined(entries), items, scanned, out.report);
+  if (!out.fatal) out.fatal = check_set(setup, joined(entries), items, scanned, out.report);
   return out;
 }
 

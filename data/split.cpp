@@ -7,11 +7,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
 #include "core/file.h"
 #include "core/random.h"
 #include "data/formats/label_source.h"
 #include "data/formats/yolo_txt.h"
+#include "data/move_files.h"
 
 namespace mtyolo::data {
 namespace {
@@ -130,31 +132,46 @@ class Pattern {
   regex_t compiled_{};
 };
 
-void place_file(const std::string& from, const fs::path& to, SplitMode mode) {
-  if (mode == SplitMode::kCopy) {
-    write_file_atomically(to.string(), read_data_file(from, kMaxImageFileBytes));
-    return;
-  }
-  std::error_code error;
-  const fs::path target = fs::canonical(from, error);
-  if (!error) fs::create_symlink(target, to, error);
-  if (error)
-    throw Error({ExitCode::kRuntime, "file_write", "cannot link: " + error.message(), to.string(), {}, {}});
+[[noreturn]] void fail_name(const char* message, const std::string& path) {
+  throw Error(
+      {ExitCode::kData, "split_name", message, path, {}, "--mode list leaves the images where they are"});
 }
 
-void place_sample(const Sample& sample, const fs::path& out, const char* part, SplitMode mode) {
-  const fs::path image = out / "images" / part / fs::path(sample.path).filename();
-  if (fs::exists(fs::symlink_status(image)))
-    throw Error({ExitCode::kData,
-                 "split_name",
-                 "two images would have this name",
-                 image.string(),
-                 {},
-                 "--mode list leaves the images where they are"});
-  place_file(sample.path, image, mode);
-  const std::string label = yolo_label_path(sample.path);
-  std::error_code ignored;
-  if (fs::exists(label, ignored)) place_file(label, yolo_label_path(image.string()), mode);
+bool is_there(const std::string& path) { return fs::exists(fs::symlink_status(path)); }
+
+// The images of all parts and their label files, each with its place below `out`. A label lies where the
+// image's name says, so none may appear beside an image it does not belong to.
+std::vector<FileMove> plan_files(const Dataset& set, const std::vector<int>& parts, const std::string& out) {
+  std::vector<FileMove> files;
+  std::set<std::string> images;
+  std::map<std::string, std::string> labels;  // target -> source
+  for (int64_t i = 0; i < set.size(); ++i) {
+    const std::string& path = set.sample(i).path;
+    const fs::path folder = fs::path(out) / "images" / kPartNames[size_t(parts[size_t(i)])];
+    const std::string image = (folder / fs::path(path).filename()).string();
+    if (!images.insert(image).second) fail_name("two images would have this name", image);
+    const std::string from = yolo_label_path(path), label = yolo_label_path(image);
+    for (const std::string& target : {image, label})
+      if (is_there(target)) fail_name("is there already", target);
+    files.push_back({path, image});
+    const auto [at, is_new] = labels.emplace(label, from);
+    std::error_code ignored;
+    const bool has_label = fs::exists(from, ignored);
+    if (!is_new && at->second != from && (has_label || fs::exists(at->second, ignored)))
+      fail_name("images of several folders would share this label file", label);
+    if (is_new && has_label) files.push_back({from, label});
+  }
+  return files;
+}
+
+void place_file(const FileMove& file, SplitMode mode) {
+  if (mode == SplitMode::kCopy)
+    return write_file_atomically(file.to, read_data_file(file.from, kMaxImageFileBytes));
+  std::error_code error;
+  const fs::path target = fs::canonical(file.from, error);
+  if (!error) fs::create_symlink(target, file.to, error);
+  if (error)
+    throw Error({ExitCode::kRuntime, "file_write", "cannot link: " + error.message(), file.to, {}, {}});
 }
 
 std::string list_line(const std::string& path, const std::string& out) {
@@ -202,24 +219,32 @@ std::vector<int> share_out(const Dataset& set, const SplitParams& params, size_t
 }
 
 void write_split(const Dataset& set, const std::vector<int>& parts, const DataCfg& cfg, SplitMode mode,
-                 const std::string& out) {
+                 const std::string& out, const std::function<void()>& between) {
   make_folders(out);
-  std::array<std::string, kParts> entries;
-  for (size_t p = 0; p < kParts; ++p) {
-    if (std::count(parts.begin(), parts.end(), int(p)) == 0) continue;
-    const std::string part = kPartNames[p];
-    entries[p] = mode == SplitMode::kList ? part + ".txt" : "images/" + part;
-    if (mode != SplitMode::kList)
-      for (const char* kind : {"images", "labels"}) make_folders((fs::path(out) / kind / part).string());
-    std::string list;
-    for (int64_t i = 0; i < set.size(); ++i) {
-      if (parts[size_t(i)] != int(p)) continue;
-      if (mode == SplitMode::kList) list += list_line(set.sample(i).path, out);
-      else place_sample(set.sample(i), out, kPartNames[p], mode);
-    }
-    if (mode == SplitMode::kList) write_file_atomically((fs::path(out) / entries[p]).string(), list);
+  std::vector<FileMove> files;
+  if (mode != SplitMode::kList) files = plan_files(set, parts, out);
+  std::array<std::string, kParts> entries, lists;
+  for (size_t p = 0; p < kParts; ++p)
+    if (std::count(parts.begin(), parts.end(), int(p)) > 0)
+      entries[p] = std::string(mode == SplitMode::kList ? "" : "images/") + kPartNames[p] +
+                   (mode == SplitMode::kList ? ".txt" : "");
+  const auto write_yaml = [&] {
+    write_file_atomically((fs::path(out) / "data.yaml").string(), yaml_of(cfg, entries));
+  };
+  if (mode == SplitMode::kMove)
+    return move_files(files, (fs::path(out) / "moved.txt").string(), [&](size_t done) {
+      if (done == files.size()) write_yaml();
+      else if (between) between();
+    });
+  for (const FileMove& file : files) {
+    make_folders(fs::path(file.to).parent_path().string());
+    place_file(file, mode);
   }
-  write_file_atomically((fs::path(out) / "data.yaml").string(), yaml_of(cfg, entries));
+  for (int64_t i = 0; i < set.size() && mode == SplitMode::kList; ++i)
+    lists[size_t(parts[size_t(i)])] += list_line(set.sample(i).path, out);
+  for (size_t p = 0; p < kParts; ++p)
+    if (!lists[p].empty()) write_file_atomically((fs::path(out) / entries[p]).string(), lists[p]);
+  write_yaml();
 }
 
 }  // namespace mtyolo::data

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,14 @@ std::vector<std::string> groups_of(const std::vector<std::string>& paths, const 
 // images without boxes count as a class.
 std::vector<int> share_out(const Dataset& set, const SplitParams& params, size_t classes);
 
-enum class SplitMode { kList, kLink, kCopy };
+enum class SplitMode { kList, kLink, kCopy, kMove };
 
-// Writes OUT/data.yaml and, as lists, OUT/train.txt ..., or as links or copies OUT/images/train/ and
-// OUT/labels/train/ .... Empty parts are left out. Throws Error{kData} if two images would have one name, or
-// a name cannot stand in a list.
+// Writes OUT/data.yaml and, as lists, OUT/train.txt ..., or as links, copies or the files themselves
+// OUT/images/train/ and OUT/labels/train/ .... Empty parts are left out. Throws Error{kData} before any image
+// is placed if two images or their labels would have one name, a target is there, or a name cannot stand in a
+// list. Moving is all or nothing, see move_files(): OUT/moved.txt says from where, and `between` runs between
+// two moves; what it throws undoes them.
 void write_split(const Dataset& set, const std::vector<int>& parts, const DataCfg& cfg, SplitMode mode,
-                 const std::string& out);
+                 const std::string& out, const std::function<void()>& between = {});
 
 }  // namespace mtyolo::data

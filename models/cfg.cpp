@@ -115,8 +115,8 @@ double multiple(const Document& document, const std::string& key) {
 }
 
 void warn_of_unknown_keys(const Document& document, const std::string& source) {
-  const std::vector<std::string> known{"nc",       "ch",  "depth_multiple", "width_multiple", "anchors",
-                                       "backbone", "head"};
+  const std::vector<std::string> known{"nc",      "ch",       "depth_multiple", "width_multiple",
+                                       "anchors", "backbone", "head",           "sharing"};
   for (const auto& [key, value] : document.fields)
     if (std::find(known.begin(), known.end(), key) == known.end())
       log::warning("{}: line {}: the key {} is not read{}", source, value.line, quoted(key),
@@ -143,6 +143,8 @@ Cfg official_cfg(const Document& document, const std::string& source) {
   }
   if (cfg.rows.empty()) throw document_error(document, "no rows");
   cfg.anchors = anchors_from_document(required(document, "anchors"), cfg.rows.back());
+  if (const Document* sharing = document.find("sharing"))
+    cfg.sharing = sharing_from_document(*sharing, int(cfg.rows.size()));
   warn_of_unknown_keys(document, source);
   return cfg;
 }
@@ -236,6 +238,15 @@ Cfg with_anchors(Cfg cfg, const std::vector<std::vector<float>>& anchors) {
   }
   cfg.anchors = anchors;
   set_field(cfg.document, "anchors", Document::list(std::move(levels)));
+  return cfg;
+}
+
+Cfg with_sharing(Cfg cfg, const Sharing& sharing) {
+  check_sharing(sharing, int(cfg.rows.size()));
+  cfg.sharing = sharing;
+  if (sharing == Sharing{})
+    std::erase_if(cfg.document.fields, [](const auto& field) { return field.first == "sharing"; });
+  else set_field(cfg.document, "sharing", sharing_to_document(sharing));
   return cfg;
 }
 

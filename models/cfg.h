@@ -37,7 +37,7 @@ struct Cfg {
   double depth_multiple = 1, width_multiple = 1;
   std::vector<std::vector<float>> anchors;  // per level: w,h,w,h,... in input pixels
   std::vector<CfgRow> rows;
-  Sharing sharing;
+  Sharing sharing;    // between heads; a network with one head ignores it
   Document document;  // in the official layout; stored in the checkpoints we write
 };
 
@@ -55,9 +55,10 @@ Cfg shipped_cfg(const std::string& name);             // throws Error with the n
 // A shipped name, else a path.
 Cfg cfg_by_name(const std::string& name_or_path);
 
-// The same network for another number of classes, or with other anchors (per level w,h,... in input pixels);
-// the document follows.
+// The same network for another number of classes, with other anchors (per level w,h,... in input pixels), or
+// with other sharing between heads, which throws Error{"sharing"} for rows it has not; the document follows.
 Cfg with_classes(Cfg cfg, int nc);
 Cfg with_anchors(Cfg cfg, const std::vector<std::vector<float>>& anchors);
+Cfg with_sharing(Cfg cfg, const Sharing& sharing);
 
 }  // namespace mtyolo::models

@@ -233,9 +233,10 @@ const Document& head_lines(const Document& document, CfgForm form) {
 bool is_compact_cfg(const Document& document) { return document.find("rows") != nullptr; }
 
 Document expand_compact_cfg(const Document& document, CfgForm form) {
-  constexpr std::array<std::string_view, 4> kCopied{"nc", "ch", "depth_multiple", "width_multiple"};
-  const std::vector<std::string> known{"nc",      "ch",   "depth_multiple", "width_multiple",
-                                       "anchors", "rows", "activation",     "head"};
+  constexpr std::array<std::string_view, 5> kCopied{"nc", "ch", "depth_multiple", "width_multiple",
+                                                    "sharing"};
+  const std::vector<std::string> known{"nc",   "ch",         "depth_multiple", "width_multiple", "anchors",
+                                       "rows", "activation", "head",           "sharing"};
   Document out = Document::map({});
   out.file = document.file;
   for (const auto& [key, value] : document.fields) {

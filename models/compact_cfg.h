@@ -9,6 +9,7 @@
 //     - Conv 256 3 1 @c3              # reads c3; @-1,c3 a list; @7 row 7; @c3-1 the row before c3
 //     - Bottleneck 128 x8             # number field 8
 //     - SPP 512 5,9,13                # a list argument
+//   sharing: {mode: hard, until: 20}  # optional, as in the official layout (models/sharing.h)
 //   head:                             # a list of lines, or two forms
 //     training: [...]
 //     deploy: [...]

@@ -91,7 +91,7 @@ class ShapeWalk {
             },
             [&](const auto&) {
               return same_sizes(node);
-            },  // batch_norm, activation, concat, add, scale_shift
+            },  // batch_norm, activation, concat, add, scale_shift, cross_stitch
         },
         node.attrs);
   }
@@ -147,6 +147,12 @@ const Head* Graph::find_head(const std::string& name) const {
   return nullptr;
 }
 
+bool Graph::has_cross_stitch() const {
+  return std::any_of(nodes.begin(), nodes.end(), [](const GraphNode& node) {
+    return std::holds_alternative<ops::CrossStitch>(node.attrs);
+  });
+}
+
 std::vector<Shape> infer_shapes(const Graph& graph, int64_t n, int64_t h, int64_t w) {
   if (n < 1 || h < 1 || w < 1 || n > kMaxBatch || h > kMaxSide || w > kMaxSide)
     fail(ExitCode::kUsage, "shape", "an input of {} images of {} x {} pixels", n, w, h);
@@ -200,10 +206,17 @@ Graph prune_heads(const Graph& graph, const std::vector<std::string>& names) {
   }
   out.max_stride = int(max_stride);
   out.params = needed_params(graph, out.nodes, out.heads);
+  std::unordered_set<std::string> left;
+  for (const ParamInfo& p : out.params) left.insert(p.name);
+  for (const Coupling& c : graph.couplings)
+    if (left.contains(c.first) && left.contains(c.second)) out.couplings.push_back(c);
   for (RowInfo row : graph.rows) {
-    if (!row.head.empty() && out.find_head(row.head) == nullptr) continue;
-    if (row.output >= 0) row.output = new_id[size_t(row.output)];
-    out.rows.push_back(std::move(row));
+    const bool has_value = row.output >= 0;
+    if (has_value) row.output = new_id[size_t(row.output)];
+    // Cross-stitch units read rows of heads that are gone.
+    const bool kept =
+        row.head.empty() || out.find_head(row.head) != nullptr || (has_value && row.output >= 0);
+    if (kept) out.rows.push_back(std::move(row));
   }
   return out;
 }

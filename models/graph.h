@@ -12,6 +12,7 @@
 #include "ops/batch_norm.h"
 #include "ops/concat.h"
 #include "ops/conv2d.h"
+#include "ops/cross_stitch.h"
 #include "ops/detect_decode.h"
 #include "ops/max_pool2d.h"
 #include "ops/scale_shift.h"
@@ -26,16 +27,16 @@ struct Input {  // the image batch, [N, channels, H, W], RGB 0..1
 };
 
 // A new op fails to compile until executor, planner and exporter handle it.
-using OpAttrs =
-    std::variant<Input, ops::Conv2d, ops::BatchNorm, ops::Activation, ops::MaxPool2d, ops::Upsample,
-                 ops::Concat, ops::Add, ops::ScaleShift, ops::SpaceToDepth, ops::DetectDecode>;
+using OpAttrs = std::variant<Input, ops::Conv2d, ops::BatchNorm, ops::Activation, ops::MaxPool2d,
+                             ops::Upsample, ops::Concat, ops::Add, ops::ScaleShift, ops::SpaceToDepth,
+                             ops::DetectDecode, ops::CrossStitch>;
 
 struct GraphNode {
   int id = 0;  // index in Graph::nodes
   OpAttrs attrs;
   std::vector<int> inputs;  // node ids, all smaller than id
   // Names of the tensors it uses: conv2d {weight[, bias]}, batch_norm {weight, bias, running_mean,
-  // running_var}, scale_shift {implicit}; others none.
+  // running_var}, scale_shift {implicit}, cross_stitch {weight}; others none.
   std::vector<std::string> params;
   int channels = 0;   // of its value; detect_decode: columns per row (5 + nc)
   std::string scope;  // "model.24.conv"
@@ -43,7 +44,9 @@ struct GraphNode {
   int line = 0;       // of that row in the cfg file
 };
 
-// One tensor of the state dict, in PyTorch's order and with PyTorch's name.
+// One tensor of the state dict, in PyTorch's order and with PyTorch's name. Rows that belong to heads follow
+// the shared ones: all of the first head, then all of the second, ... up to the next cross-stitch row, whose
+// units come after it in the order of heads, then the rows behind it likewise.
 struct ParamInfo {
   enum class Kind {
     kConvWeight,
@@ -55,6 +58,7 @@ struct ParamInfo {
     kBnCount,
     kImplicitAdd,
     kImplicitMul,
+    kCrossStitch,  // [heads, channels]
     kAnchors,
     kAnchorGrid
   };
@@ -91,7 +95,7 @@ struct RowInfo {
   int repeats = 1;
   std::string module;
   int64_t parameters = 0;
-  int output = -1;   // node id of its value, -1 for heads
+  int output = -1;   // node id of its value before a cross-stitch unit, -1 for heads
   std::string head;  // head it belongs to, "" = shared
 };
 
@@ -105,6 +109,7 @@ struct Graph {
   int max_stride = 32;
   int64_t parameter_count() const;  // elements of everything that is not a buffer
   const Head* find_head(const std::string& name) const;
+  bool has_cross_stitch() const;
 };
 
 // Shapes of all node values for an input of [n, channels, h, w]. Throws Error that names the node's row.

@@ -65,6 +65,11 @@ void GraphBuilder::declare_batch_norm(const std::string& scope, int channels) {
   declare(scope + ".num_batches_tracked", {}, Kind::kBnCount);
 }
 
+const ParamInfo* GraphBuilder::find_param(const std::string& name) const {
+  const auto it = declared_.find(name);
+  return it == declared_.end() ? nullptr : &graph_.params[it->second];
+}
+
 bool GraphBuilder::is_fused(const std::string& scope) {
   const bool fused = has_tensor(scope + ".conv.bias") && !has_tensor(scope + ".bn.weight");
   any_fused_ |= fused;
@@ -123,6 +128,14 @@ int GraphBuilder::implicit(const std::string& scope, int x, ops::ImplicitKind ki
       kind == ops::ImplicitKind::kAdd ? ParamInfo::Kind::kImplicitAdd : ParamInfo::Kind::kImplicitMul;
   declare(scope + ".implicit", {1, channels(x), 1, 1}, param);
   return add_node(scope, ops::ScaleShift{kind}, {x}, channels(x), {scope + ".implicit"});
+}
+
+int GraphBuilder::cross_stitch(const std::string& scope, const std::vector<int>& inputs, int own) {
+  const int c = channels(inputs[size_t(own)]);
+  for (const int x : inputs)
+    if (channels(x) != c) fail_row(fmt::format("mixes {} channels with {}", channels(x), c));
+  declare(scope + ".weight", {int64_t(inputs.size()), c}, ParamInfo::Kind::kCrossStitch);
+  return add_node(scope, ops::CrossStitch{}, inputs, c, {scope + ".weight"});
 }
 
 int GraphBuilder::detect_decode(const std::string& scope, int raw, const ops::DetectDecode& p) {

@@ -15,7 +15,7 @@ namespace mtyolo::models {
 // Limits on hostile cfgs (reliability.md Y7), checked before anything is allocated.
 inline constexpr int kMaxChannels = 65'536, kMaxConcatChannels = 1 << 20, kMaxKernel = 255, kMaxStride = 64;
 inline constexpr int kMaxOutputs = 1 << 24;  // of one convolution; the head's are anchors * (classes + 5)
-inline constexpr size_t kMaxNodes = 200'000;
+inline constexpr size_t kMaxNodes = 200'000, kMaxCouplings = 1'000'000, kMaxStitchedHeads = 64;
 inline constexpr int64_t kMaxParameters = int64_t{1} << 31;  // 8 GiB of f32
 
 // The classes of one head, as global ids in the order of its columns.
@@ -64,6 +64,8 @@ class GraphBuilder {
   int concat(const std::string& scope, const std::vector<int>& inputs);
   int add(const std::string& scope, int a, int b);
   int implicit(const std::string& scope, int x, ops::ImplicitKind kind);
+  // The value of head `own` out of those of all heads; its weight begins as the identity (models/init.h).
+  int cross_stitch(const std::string& scope, const std::vector<int>& inputs, int own);
   int detect_decode(const std::string& scope, int raw, const ops::DetectDecode& p);
 
   // Registers tensors without a node: for modules that register a child before they use it. A name may be
@@ -71,6 +73,7 @@ class GraphBuilder {
   void declare(const std::string& name, const Shape& shape, ParamInfo::Kind kind);
   void declare_conv2d(const std::string& scope, int c1, int c2, const ops::Conv2d& p, bool bias);
   void declare_batch_norm(const std::string& scope, int channels);
+  const ParamInfo* find_param(const std::string& name) const;
 
   bool has_tensor(const std::string& name) const { return options_.has_tensor && options_.has_tensor(name); }
   // Whether the convolution block `scope` comes with its batch norm folded: a bias and no bn.

@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "models/init.h"
+
 namespace mtyolo::models {
 namespace {
+
+constexpr std::string_view kHeads = "heads.";
 
 // The rows of a tensor whose only long dimensions are `dim` and those after it, [1, R, 1, 1] or [R, ...].
 Tensor select_rows(const Tensor& source, int dim, const std::vector<int64_t>& rows) {
@@ -19,10 +23,11 @@ Tensor select_rows(const Tensor& source, int dim, const std::vector<int64_t>& ro
   return to;
 }
 
-const Head& head_of(const Graph& graph, const std::string& name) {
+// The head whose detection row a tensor belongs to, if any.
+const Head* detector_of(const Graph& graph, const std::string& name) {
   for (const Head& head : graph.heads)
-    if (name.starts_with(head.prefix)) return head;
-  fail(ExitCode::kRuntime, "check", "no head owns the tensor {}", quoted(name));
+    if (name.starts_with(head.prefix)) return &head;
+  return nullptr;
 }
 
 }  // namespace
@@ -70,8 +75,13 @@ std::vector<int64_t> rows_of_classes(int anchors, const std::vector<int>& from,
   return rows;
 }
 
+std::string head_in(const std::string& name) {
+  const std::string::size_type plain = without_head(name).size();
+  if (plain == name.size()) return {};
+  return name.substr(kHeads.size(), name.size() - plain - kHeads.size() - 1);
+}
+
 std::string without_head(const std::string& name) {
-  constexpr std::string_view kHeads = "heads.";
   if (!name.starts_with(kHeads)) return name;
   const size_t end = name.find('.', kHeads.size());
   return end == std::string::npos ? name : name.substr(end + 1);
@@ -81,17 +91,22 @@ StateDict split_weights(const Graph& single, const StateDict& weights, const Gra
   const Head& all = single.heads.at(0);
   StateDict out;
   for (const ParamInfo& param : split.params) {
+    if (param.kind == ParamInfo::Kind::kCrossStitch) {
+      out.add(param.name, cross_stitch_identity(split, param));
+      continue;
+    }
     const std::string source_name = without_head(param.name);
     const Tensor* source = weights.find(source_name);
     MTYOLO_CHECK(source != nullptr, "the single head has no tensor {}", source_name);
     const bool convolution =
         param.kind == ParamInfo::Kind::kConvWeight || param.kind == ParamInfo::Kind::kConvBias;
     const bool factor = param.kind == ParamInfo::Kind::kImplicitMul;
-    if (source_name == param.name || !(convolution || factor)) {
+    const Head* detector = source_name == param.name ? nullptr : detector_of(split, param.name);
+    if (detector == nullptr || !(convolution || factor)) {
       out.add(param.name, *source);
       continue;
     }
-    const Head& head = head_of(split, param.name);
+    const Head& head = *detector;
     const int anchors = int(head.anchors[0].size() / 2);
     out.add(param.name,
             select_rows(*source, factor ? 1 : 0, rows_of_classes(anchors, all.classes, head.classes)));

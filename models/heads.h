@@ -20,10 +20,12 @@ std::vector<int64_t> rows_of_classes(int anchors, const std::vector<int>& from,
 
 // "heads.a.model.105.m.0.bias" -> "model.105.m.0.bias"; other names stay.
 std::string without_head(const std::string& name);
+// ... -> "a"; empty for other names.
+std::string head_in(const std::string& name);
 
 // The weights of `split` (a graph with head groups) taken from those of `single` (the same cfg with one
-// head): shared tensors and implicit additions by handle, rows of the head's convolutions and implicit
-// factors copied.
+// head): rows before the detection row and implicit additions by handle, in every head that has them; rows of
+// the head's convolutions and implicit factors copied; cross-stitch units as identity.
 StateDict split_weights(const Graph& single, const StateDict& weights, const Graph& split);
 
 }  // namespace mtyolo::models

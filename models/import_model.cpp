@@ -7,6 +7,7 @@
 #include "models/guess_cfg.h"
 #include "models/heads.h"
 #include "models/init.h"
+#include "models/reshare.h"
 
 namespace mtyolo::models {
 namespace {
@@ -39,8 +40,9 @@ Model partly(const Checkpoint& checkpoint, const std::string& cfg_name, uint64_t
   if (checkpoint.fused || is_folded(source))
     refuse_part(checkpoint, "the file's batch norms are folded, which cannot be taken over in part",
                 "give the cfg that fits (--cfg), or weights that are not fused");
-  const Cfg cfg = cfg_for_tensors(
-      cfg_name.empty() ? cfg_from_document(checkpoint.cfg, checkpoint.file) : cfg_by_name(cfg_name), source);
+  const Cfg cfg = cfg_for_tensors(cfg_name.empty() ? cfg_from_document(checkpoint.cfg, checkpoint.file)
+                                                   : with_sharing_of(checkpoint, cfg_by_name(cfg_name)),
+                                  source);
   BuildOptions options;
   options.bn_eps = checkpoint.bn_eps;
   options.heads = heads_from_document(checkpoint.heads, cfg.nc);
@@ -160,11 +162,18 @@ Model with_heads(const Model& model, const HeadPlan& plan) {
                  "only a file with one head that is split into several can be reordered"});
   Model single = model;
   single.graph.names = plan.names;
-  if (!model.heads.empty()) {
-    check_same_heads(model, plan);
-    return single;
-  }
+  if (!model.heads.empty()) check_same_heads(model, plan);
+  const size_t count = model.heads.empty() ? plan.groups.size() : model.heads.size();
+  if (plan.sharing.given() && count < 2)
+    throw Error(
+        {ExitCode::kUsage, "sharing",
+         fmt::format("says how heads share, but {} heads are given", count == 0 ? "no" : "fewer than two"),
+         plan.file, "sharing", "name two heads or more under `heads:`"});
+  if (!model.heads.empty())
+    return plan.sharing.given() ? reshare(single, with_flags(model.cfg.sharing, plan.sharing)) : single;
   if (plan.groups.empty()) return single;
+  if (plan.sharing.given())
+    single.cfg = with_sharing(single.cfg, with_flags(single.cfg.sharing, plan.sharing));
   // The columns of the single head under the ids of the data file; split_heads looks rows up by these.
   for (int& id : single.graph.heads.at(0).classes) id = ids.at(size_t(id));
   return split_heads(single, plan.groups);

@@ -17,11 +17,13 @@ struct HeadPlan {
   std::string file;                // for messages
   std::vector<std::string> names;  // by class id
   std::vector<HeadGroup> groups;   // empty: the heads stay as they are
+  SharingFlags sharing = {};       // how much the heads share; not given: what model.cfg says
 };
 
 // The model with the plan's heads and class ids. Classes are matched by name when the model has names (any
-// order of a single head), else by number. A model that has several heads already must have the plan's.
-// Throws Error{kUsage} that names both sides when classes or heads differ.
+// order of a single head), else by number. A model that has several heads already must have the plan's;
+// sharing that differs from the model's is settled as in models/reshare.h. Throws Error{kUsage} that names
+// both sides when classes or heads differ.
 Model with_heads(const Model& model, const HeadPlan& plan);
 
 }  // namespace mtyolo::models

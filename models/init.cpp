@@ -1,5 +1,6 @@
 #include "models/init.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/random.h"
@@ -85,6 +86,8 @@ Tensor init_tensor(const Graph& graph, const ParamInfo& param, const Shape& weig
       return normal(param, 0, seed);
     case ParamInfo::Kind::kImplicitMul:
       return normal(param, 1, seed);
+    case ParamInfo::Kind::kCrossStitch:
+      return cross_stitch_identity(graph, param);
     case ParamInfo::Kind::kAnchors:
       return anchors_tensor(*head);
     case ParamInfo::Kind::kAnchorGrid:
@@ -103,6 +106,14 @@ StateDict init_weights(const Graph& graph, uint64_t seed) {
     weights.add(param.name, init_tensor(graph, param, weight, seed));
   }
   return weights;
+}
+
+Tensor cross_stitch_identity(const Graph& graph, const ParamInfo& param) {
+  Tensor weight = Tensor::zeros(param.shape);
+  for (size_t h = 0; h < graph.heads.size(); ++h)
+    if (param.name.starts_with("heads." + graph.heads[h].name + "."))
+      std::fill_n(weight.data<float>() + int64_t(h) * param.shape[1], param.shape[1], 1.0f);
+  return weight;
 }
 
 Tensor anchors_tensor(const Head& head) {

@@ -17,5 +17,7 @@ StateDict init_weights(const Graph& graph, uint64_t seed);
 // in pixels.
 Tensor anchors_tensor(const Head& head);
 Tensor anchor_grid_tensor(const Head& head);
+// A cross-stitch weight that leaves its head's value as it is: 1 in the head's own row, 0 in the others.
+Tensor cross_stitch_identity(const Graph& graph, const ParamInfo& param);
 
 }  // namespace mtyolo::models

@@ -1,11 +1,13 @@
 #include "models/model.h"
 
+#include <map>
 #include <set>
 
 #include "core/log.h"
 #include "models/guess_cfg.h"
 #include "models/heads.h"
 #include "models/init.h"
+#include "models/reshare.h"
 
 namespace mtyolo::models {
 namespace {
@@ -98,7 +100,7 @@ void check_implicit_terms(const Model& model) {
 }
 
 Cfg cfg_of(const Checkpoint& checkpoint, const StateDict& weights, const std::string& given) {
-  if (!given.empty()) return cfg_for_tensors(cfg_by_name(given), weights);
+  if (!given.empty()) return cfg_for_tensors(with_sharing_of(checkpoint, cfg_by_name(given)), weights);
   if (checkpoint.cfg.is_null()) return guess_cfg(weights);
   return cfg_for_tensors(cfg_from_document(checkpoint.cfg, checkpoint.file), weights);
 }
@@ -151,6 +153,27 @@ TransferReport transfer_weights(const Graph& graph, const StateDict& source, Sta
   return report;
 }
 
+std::vector<HeadTransfer> transfer_by_head(const Graph& graph, const TransferReport& report) {
+  std::vector<HeadTransfer> out;
+  if (graph.heads.size() < 2) return out;
+  std::set<std::string> skipped;
+  for (const SkippedTensor& s : report.skipped)
+    if (s.expected) skipped.insert(s.name);
+  out.emplace_back();
+  std::map<std::string, size_t> at{{"", 0}};
+  for (const Head& head : graph.heads) {
+    at[head.name] = out.size();
+    out.push_back({head.name});
+  }
+  for (const ParamInfo& param : graph.params) {
+    HeadTransfer& own = out[at.at(head_in(param.name))];
+    ++own.total;
+    own.transferred += !skipped.contains(param.name) && !skipped.contains(without_head(param.name));
+  }
+  if (out[0].total == 0) out.erase(out.begin());
+  return out;
+}
+
 Model model_from_checkpoint(const Checkpoint& checkpoint, const std::string& cfg) {
   const StateDict& source = checkpoint.inference_weights();
   if (source.empty())
@@ -194,6 +217,12 @@ Model split_heads(const Model& model, const std::vector<HeadGroup>& groups) {
   options.names = model.graph.names;
   out.graph = build_graph(model.cfg, options);
   out.weights = split_weights(model.graph, model.weights, out.graph);
+  for (const ParamInfo& param : out.graph.params) {
+    if (param.kind != Kind::kCrossStitch) continue;
+    out.transfer.skipped.push_back(
+        {param.name, std::nullopt, param.shape, "not in the file, starts as identity"});
+    ++out.transfer.total;
+  }
   return out;
 }
 

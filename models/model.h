@@ -24,6 +24,12 @@ struct TransferReport {
   std::vector<SkippedTensor> skipped;
 };
 
+// The same for what one head of several has to itself, or for what all share (`head` empty).
+struct HeadTransfer {
+  std::string head;
+  int64_t transferred = 0, total = 0;
+};
+
 struct Model {
   Graph graph;
   StateDict weights;             // every tensor of graph.params, in that order, in the type it is stored in
@@ -39,6 +45,10 @@ struct Model {
 // and shape.
 TransferReport transfer_weights(const Graph& graph, const StateDict& source, StateDict& target);
 
+// By head, shared tensors first; empty for a network with one head. `report` may be of the single head that
+// the graph was split from.
+std::vector<HeadTransfer> transfer_by_head(const Graph& graph, const TransferReport& report);
+
 // A model for inference, from the averaged weights if the file has them. The cfg is, in this order: the one
 // given (a shipped name or a path), the one in the file, the shipped one that fits names and shapes of all
 // tensors. The class count and the anchors of the tensors win over the cfg's. Missing batch counters and
@@ -50,9 +60,10 @@ Model model_from_checkpoint(const Checkpoint& checkpoint, const std::string& cfg
 // Random weights (models/init.h). `options` gives heads and names; its has_tensor must be empty.
 Model model_from_cfg(const Cfg& cfg, uint64_t seed, const BuildOptions& options = {});
 
-// One head into several that share everything but the Detect layer: each gets the rows of box, objectness and
-// its classes, so that its predictions equal the single head's in these columns. Classes may be any disjoint,
-// non-empty sets in any order. Throws Error{kUsage} for bad groups or a model that is already split.
+// One head into several that share what model.cfg.sharing says: each gets the rows of box, objectness and its
+// classes, and a copy of every row it does not share, so that its predictions equal the single head's in
+// these columns. Classes may be any disjoint, non-empty sets in any order. Throws Error{kUsage} for bad
+// groups or a model that is already split.
 Model split_heads(const Model& model, const std::vector<HeadGroup>& groups);
 
 // What write_pt and write_safetensors need to make a file that load_model reads back.

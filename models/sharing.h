@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "core/document.h"
+
 namespace mtyolo::models {
 
 //   hard   rows 0..until exist once, the rows after them once per head
@@ -23,6 +25,31 @@ struct Sharing {
   std::vector<int> cross_stitch = {};  // rows, ascending
   bool operator==(const Sharing&) const = default;
 };
+
+// A cfg has `rows` rows, the last of them the detection row, which belongs to its head in every mode.
+inline int shared_until(const Sharing& s, int rows) { return s.until < 0 ? rows - 2 : s.until; }
+bool is_tied(const Sharing& s);  // soft, and not by cross-stitch units alone
+
+// The `sharing:` block and back. Throws Error{"config"} with line and column.
+Sharing sharing_from_document(const Document& block, int rows);
+Document sharing_to_document(const Sharing& sharing);
+// Throws Error{kUsage, "sharing"} for rows that do not exist and parts that do not go together.
+void check_sharing(const Sharing& sharing, int rows);
+std::string describe(const Sharing& sharing, int rows);  // "hard, rows 0-76 shared"
+
+// --sharing, --share-until, --couple, --couple-strength, --cross-stitch; the defaults mean: not given.
+struct SharingFlags {
+  std::string mode = {};
+  int until = -1;
+  std::string couple = {};
+  double strength = -1;
+  std::vector<std::string> cross_stitch = {};
+  bool given() const { return *this != SharingFlags{}; }
+  bool operator==(const SharingFlags&) const = default;
+};
+// What the flags say, the rest from `base`; another mode than base's starts from the defaults. Not checked
+// against the rows. Throws Error{kUsage, "sharing"}.
+Sharing with_flags(const Sharing& base, const SharingFlags& flags);
 
 // Two parameters of equal shape that a tie holds together: strength * sum (first - second)^2 joins the loss.
 struct Coupling {

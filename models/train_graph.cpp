@@ -17,9 +17,9 @@ using autograd::Var;
 namespace {
 
 // Of the alternatives of OpAttrs, for profiles.
-constexpr const char* kOpNames[] = {"input",       "conv2d",         "batch_norm",   "activation",
-                                    "max_pool2d",  "upsample",       "concat",       "add",
-                                    "scale_shift", "space_to_depth", "detect_decode"};
+constexpr const char* kOpNames[] = {"input",       "conv2d",         "batch_norm",    "activation",
+                                    "max_pool2d",  "upsample",       "concat",        "add",
+                                    "scale_shift", "space_to_depth", "detect_decode", "cross_stitch"};
 static_assert(std::size(kOpNames) == std::variant_size_v<OpAttrs>);
 
 // Blocked maps where every op knows them, unless one was forced to an implementation that does not.
@@ -84,6 +84,9 @@ struct TrainGraph::Impl {
         options(o),
         layout(g, o.recompute),
         blocked(takes_blocked(implementations)) {
+    if (!blocked && options.dtype != DType::kF32)
+      fail(ExitCode::kUsage, "dtype",
+           "--dtype bf16 goes with the implementations cpu.blocked; leave --impl out");
     for (const GraphNode& node : graph.nodes) params.push_back(params_of(node, store));
   }
 
@@ -120,7 +123,7 @@ struct TrainGraph::Impl {
   void find_wanted();
   void run_segment(const TrainSegment& segment, Values& values);
   Var head_map(Values& values, int raw, int anchors);
-  void backward(const std::vector<HeadMaps>& gradients);
+  void backward(const std::vector<HeadMaps>& gradients, bool keep);
 };
 
 // Runs the nodes of a segment. `first`: running statistics and counters move; the second time, for
@@ -166,7 +169,8 @@ class TrainGraph::Impl::Pass {
     const Shape& shape = g_.shapes[size_t(root)];
     Tensor& buffer = values_.buffers[size_t(root)];
     if (!buffer.defined())
-      buffer = g_.blocked ? Tensor::empty_blocked(shape, g_.layout.value(root).halo, g_.ctx.allocator())
+      buffer = g_.blocked ? Tensor::empty_blocked(shape, g_.layout.value(root).halo, g_.ctx.allocator(),
+                                                  g_.options.dtype)
                           : Tensor::empty(shape, DType::kF32, g_.ctx.allocator());
     const Tensor whole = buffer;
     if (id == root) buffer = Tensor();  // the last of its parts
@@ -208,6 +212,11 @@ class TrainGraph::Impl::Pass {
   Var compute(const ops::ScaleShift& p, const GraphNode& node, Tensor y) {
     return autograd::scale_shift(tape_, in(node), var_of(params(node).weight), p, y);
   }
+  Var compute(const ops::CrossStitch&, const GraphNode& node, Tensor y) {
+    std::vector<Var> inputs;
+    for (size_t i = 0; i < node.inputs.size(); ++i) inputs.push_back(in(node, i));
+    return autograd::cross_stitch(tape_, inputs, var_of(params(node).weight), y);
+  }
   Var compute(const ops::SpaceToDepth&, const GraphNode& node, Tensor y) {
     return autograd::space_to_depth(tape_, in(node), y);
   }
@@ -227,7 +236,8 @@ Tensor TrainGraph::Impl::input(const Tensor& given) const {
     return !reads || std::holds_alternative<ops::Conv2d>(node.attrs) ||
            std::holds_alternative<ops::SpaceToDepth>(node.attrs);
   });
-  if (blocked && !stays_plain) return ops::blocked::to_blocked(ctx, given, layout.value(0).halo);
+  if (blocked && !stays_plain)
+    return ops::blocked::to_blocked(ctx, given, layout.value(0).halo, options.dtype);
   return to_float(ctx, given);
 }
 
@@ -320,7 +330,7 @@ std::vector<HeadMaps> TrainGraph::Impl::forward(const Tensor& given) {
   return out;
 }
 
-void TrainGraph::Impl::backward(const std::vector<HeadMaps>& gradients) {
+void TrainGraph::Impl::backward(const std::vector<HeadMaps>& gradients, bool keep) {
   MTYOLO_CHECK(tape != nullptr, "TrainGraph: backward without a forward pass before it");
   MTYOLO_CHECK(gradients.size() == maps.size(), "TrainGraph: gradients of {} heads, expected {}",
                gradients.size(), maps.size());
@@ -334,6 +344,7 @@ void TrainGraph::Impl::backward(const std::vector<HeadMaps>& gradients) {
     give(gradients[h].levels, maps[h]);
     give(gradients[h].aux, aux_maps[h]);
   }
+  if (keep) return tape->backward(true);
   maps.clear(), aux_maps.clear();
   const std::unique_ptr<Tape> recorded = std::move(tape);
   recorded->backward();
@@ -349,6 +360,8 @@ void TrainGraph::freeze_bn(std::set<std::string> scopes) { impl_->frozen_bn = st
 
 std::vector<HeadMaps> TrainGraph::forward(const Tensor& images) { return impl_->forward(images); }
 
-void TrainGraph::backward(const std::vector<HeadMaps>& gradients) { impl_->backward(gradients); }
+void TrainGraph::backward(const std::vector<HeadMaps>& gradients, bool keep) {
+  impl_->backward(gradients, keep);
+}
 
 }  // namespace mtyolo::models

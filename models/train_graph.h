@@ -22,6 +22,9 @@ struct TrainGraphOptions {
   // backward pass. Same gradients, bit for bit.
   bool recompute = false;
   double bn_momentum = 0.03;  // the graph's nodes have the eps
+  // Of maps and their gradients, f32 or bf16 (ops/blocked/training.h); parameters, statistics and what
+  // forward() returns are f32.
+  DType dtype = DType::kF32;
 };
 
 // Raw maps of one head, one tensor per level: [B, A, ny, nx, 5 + nc] f32 logits (ops/head_rows.h).
@@ -34,7 +37,7 @@ class TrainGraph {
   // A batch norm whose weight parameter is not trainable, or which is named in `frozen_bn` (by scope,
   // "model.24.bn"), uses its running statistics and leaves them alone.
   TrainGraph(Context& ctx, const ops::Impls& impls, const Graph& graph, autograd::ParamStore& store,
-             const TrainGraphOptions& options = {});
+             const TrainGraphOptions& options = {});  // Error{kUsage}: bf16 with other implementations forced
   ~TrainGraph();
 
   void freeze_bn(std::set<std::string> scopes);
@@ -43,8 +46,9 @@ class TrainGraph {
   // head of the graph.
   std::vector<HeadMaps> forward(const Tensor& images);
   // Gradients of the maps of the last forward, in the same structure; an undefined tensor counts as zero.
-  // Adds to the gradients in the store and frees the activations while it goes. Once per forward.
-  void backward(const std::vector<HeadMaps>& gradients);
+  // Adds to the gradients in the store and frees the activations while it goes. Once per forward; with `keep`
+  // they stay, and another backward pass may follow: one per head, say.
+  void backward(const std::vector<HeadMaps>& gradients, bool keep = false);
 
  private:
   struct Impl;

@@ -69,7 +69,11 @@ class CheckpointStore::Writer {
   void write(const Snapshot& snapshot) const {
     const std::string last = folder_ + "/last.pt", previous = folder_ + "/last_prev.pt";
     // Before last.pt: a run killed in between writes it again when it goes on.
-    if (snapshot.best) models::write_pt(folder_ + "/best.pt", stripped(snapshot.checkpoint));
+    for (size_t i = 0; i < snapshot.best.size(); ++i) {
+      const std::string name = folder_ + "/" + snapshot.best[i];
+      if (i == 0) models::write_pt(name, stripped(snapshot.checkpoint));
+      else link_file(folder_ + "/" + snapshot.best[0], name);
+    }
     models::write_pt(last, snapshot.checkpoint, [&] {
       if (fs::exists(last)) link_file(last, previous);
     });

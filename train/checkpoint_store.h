@@ -15,8 +15,8 @@ namespace mtyolo::train {
 // What to write, all of it immutable from now on: tensors must not be views of what training moves.
 struct Snapshot {
   models::Checkpoint checkpoint;
-  std::vector<std::string> also;  // further names below weights/ for the same file, without copying
-  bool best = false;              // write best.pt as well, stripped
+  std::vector<std::string> also;       // further names below weights/ for the same file, without copying
+  std::vector<std::string> best = {};  // names for the stripped form: best.pt, best_a.pt
 };
 
 struct WrittenCheckpoint {

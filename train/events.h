@@ -6,6 +6,7 @@
 
 #include "train/learner.h"
 #include "train/metrics_report.h"
+#include "train/phase_times.h"
 #include "train/run_setup.h"
 #include "train/training_state.h"
 
@@ -15,6 +16,7 @@ namespace mtyolo::train {
 struct StepEvent {
   int64_t epoch = 0, epochs = 0, batch = 0, batches = 0;  // batch: done
   LossSums loss;                                          // over heads, weighted
+  std::vector<LossSums> heads;                            // per head, in the graph's order
   int64_t labels = 0;                                     // of this micro-batch
   int img_size = 0;
   double memory_gb = 0, images_per_s = 0, seconds_left = 0;
@@ -34,9 +36,10 @@ struct EpochEvent {
   int64_t epoch = 0, epochs = 0;
   const ResultsTable* results = nullptr;  // the last row is this epoch's
   bool validated = false, best = false;
+  std::vector<std::pair<std::string, double>> scalars = {};  // Learner::head_scalars()
 };
 
-enum class EndReason { kEpochs, kPatience, kMaxSteps, kTimeLimit, kInterrupted };
+enum class EndReason { kEpochs, kPatience, kMaxSteps, kTimeLimit, kInterrupted, kFailed };
 const char* name_of(EndReason reason);
 
 struct Outcome {
@@ -46,7 +49,8 @@ struct Outcome {
   double best_fitness = -1, seconds = 0;
   int64_t skipped_steps = 0, unreadable = 0, left_out = 0;  // left_out: images and labels refused by the scan
   int rollbacks = 0;
-  std::vector<std::string> failed;  // files of the end that could not be written
+  PhaseSeconds time{};  // of this process
+  std::string error;    // kFailed: why
 };
 
 class Observer {
@@ -64,6 +68,9 @@ class Observer {
   virtual void on_warning(const std::string& /*code*/, const std::string& /*text*/) {}
   virtual void on_checkpoint(const std::string& /*path*/, int64_t /*epoch*/) {}
   virtual void on_end(const Outcome&) {}
+  // Instead of on_end where an error ends the run (kFailed); the trainer passes the error on afterwards,
+  // whatever is thrown here.
+  virtual void on_failure(const Outcome& outcome) { on_end(outcome); }
 };
 
 }  // namespace mtyolo::train

@@ -1,5 +1,6 @@
 #include "core/text.h"
 #include "models/heads.h"
+#include "train/head_parameters.h"
 #include "train/run_setup.h"
 
 namespace mtyolo::train {
@@ -50,10 +51,14 @@ std::set<std::string> frozen_parameters(const models::Graph& graph, const std::v
   for (const std::string& word : words) {
     const models::Head* head = graph.find_head(word);
     if (word == "trunk") {
-      freeze_where([&](const std::string& name) {
+      const auto shared = [&](const std::string& name) {
         return std::none_of(graph.heads.begin(), graph.heads.end(),
                             [&](const models::Head& h) { return belongs_to(h, name); });
-      });
+      };
+      if (std::none_of(graph.params.begin(), graph.params.end(),
+                       [&](const auto& p) { return shared(p.name); }))
+        fail(ExitCode::kUsage, "freeze", "--freeze trunk: the heads of this network share no row");
+      freeze_where(shared);
     } else if (head != nullptr) {
       freeze_where([&](const std::string& name) { return belongs_to(*head, name); });
     } else {
@@ -68,6 +73,26 @@ std::set<std::string> frozen_parameters(const models::Graph& graph, const std::v
   if (std::none_of(graph.params.begin(), graph.params.end(), trains))
     fail(ExitCode::kUsage, "freeze", "--freeze {} leaves nothing to train", fmt::join(words, ","));
   return frozen;
+}
+
+FrozenHeads frozen_heads(const models::Graph& graph, const std::set<std::string>& frozen) {
+  FrozenHeads out;
+  if (graph.heads.size() < 2) return out;
+  const auto uses = parameters_of_heads(graph);
+  for (size_t h = 0; h < uses.size(); ++h) {
+    bool own = false, own_trains = false;
+    std::string trains;
+    for (const std::string& name : uses[h]) {
+      const bool is_frozen = frozen.contains(name), is_own = belongs_to(graph.heads[h], name);
+      own = own || is_own;
+      own_trains = own_trains || (is_own && !is_frozen);
+      if (!is_frozen) trains = name;
+    }
+    if (!own || own_trains) continue;
+    if (trains.empty()) out.still.push_back(graph.heads[h].name);
+    else out.moving.emplace_back(graph.heads[h].name, trains);
+  }
+  return out;
 }
 
 }  // namespace mtyolo::train

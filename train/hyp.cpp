@@ -52,8 +52,7 @@ constexpr Field kFields[] = {{"lr0", &Hyp::lr0, 0, 10},
                              {"loss_ota", &Hyp::loss_ota, 0, 1}};
 
 // Keys of conventions.md section 4 that no code acts on yet.
-const std::array<std::string, 6> kNotBuilt{"gridmask", "cutmix",       "clahe",
-                                           "noise",    "auto_augment", "repeat_thr"};
+const std::array<std::string, 5> kNotBuilt{"gridmask", "cutmix", "clahe", "noise", "auto_augment"};
 
 constexpr double kMaxFactor = 1000;
 constexpr int64_t kMaxEpochs = 1'000'000;
@@ -65,7 +64,7 @@ const Field* find_field(const std::string& name) {
 }
 
 std::vector<std::string> known_keys() {
-  std::vector<std::string> keys{"close_mosaic", "cls_weights", "head_weights", "lr_groups"};
+  std::vector<std::string> keys{"close_mosaic", "repeat_thr", "cls_weights", "head_weights", "lr_groups"};
   for (const Field& f : kFields) keys.push_back(f.name);
   return keys;
 }
@@ -93,6 +92,8 @@ void set_key(Hyp& hyp, const std::string& key, const Document& value) {
     hyp.*(f->member) = value.as_double(key, f->low, f->high);
   } else if (key == "close_mosaic") {
     hyp.close_mosaic = int(value.as_int(key, 0, kMaxEpochs));
+  } else if (key == "repeat_thr") {
+    hyp.repeat_thr = value.as_double(key, 0, 1);
   } else if (key == "cls_weights") {
     hyp.cls_weights = class_factors(value);
   } else if (key == "head_weights") {
@@ -175,6 +176,7 @@ Document hyp_to_document(const Hyp& hyp) {
   };
   for (const Field& f : kFields) fields.emplace_back(f.name, number(hyp.*(f.member)));
   fields.emplace_back("close_mosaic", Document::scalar(std::to_string(hyp.close_mosaic)));
+  fields.emplace_back("repeat_thr", number(hyp.repeat_thr));
   if (!hyp.cls_weights.empty()) {
     std::vector<Document> items;
     for (const float w : hyp.cls_weights) items.push_back(Document::scalar(fmt::format("{}", w)));

@@ -25,6 +25,7 @@ struct Hyp {
 
   // Ours.
   int close_mosaic = 0;            // epochs at the end without mosaic and mixup
+  double repeat_thr = 0;           // share of images below which a class is rare: repeat_factors.h; 0 = off
   std::vector<float> cls_weights;  // factor of each global class id in the class loss; empty = 1
   std::map<std::string, double>
       head_weights;                         // head name -> factor of its loss; wins over data.yaml's weight

@@ -57,6 +57,7 @@ void RunEvents::on_epoch(const EpochEvent& e) {
   if (events == nullptr) return;
   if (!counted_) events->class_histogram("classes", class_counts_, e.epoch);
   events->last_row(*e.results);
+  for (const auto& [tag, value] : e.scalars) events->scalar(tag, value, e.epoch);
   counted_ = writer_("the event file", [&] { events->flush(); }) || counted_;
 }
 

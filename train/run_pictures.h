@@ -23,8 +23,6 @@ class RunPictures : public Observer {
   void on_epoch(const EpochEvent& e) override;
   void on_end(const Outcome& outcome) override;
 
-  double seconds() const { return writer_.seconds(); }  // spent on pictures so far
-
  private:
   using Clock = std::chrono::steady_clock;
   // Draws and writes FOLDER/name; `make` gives the picture.

@@ -64,6 +64,9 @@ std::string verdict_of(const Outcome& o, const StandingValidation& v) {
     case EndReason::kInterrupted:
       text = fmt::format("Interrupted after {}", plural(o.epochs_done, "epoch"));
       break;
+    case EndReason::kFailed:
+      text = fmt::format("Ended by an error after {} ({})", plural(o.epochs_done, "epoch"), o.error);
+      break;
   }
   text +=
       o.best_epoch < 0 ? "; nothing was validated." : fmt::format("; the best is epoch {}.", o.best_epoch);
@@ -74,25 +77,16 @@ std::string verdict_of(const Outcome& o, const StandingValidation& v) {
 
 bool ended_early(EndReason reason) {
   return reason == EndReason::kMaxSteps || reason == EndReason::kTimeLimit ||
-         reason == EndReason::kInterrupted;
+         reason == EndReason::kInterrupted || reason == EndReason::kFailed;
 }
 
 }  // namespace
 
-RunReport::RunReport(std::string folder, std::string command, std::vector<ReportFact> facts,
-                     const RunPictures* pictures, Warnings& warnings)
-    : folder_(std::move(folder)), pictures_(pictures), writer_(warnings) {
+RunReport::RunReport(std::string folder, std::string command, std::vector<ReportFact> facts, bool pictures,
+                     Warnings& warnings)
+    : folder_(std::move(folder)), shows_pictures_(pictures), writer_(warnings) {
   report_.command = std::move(command);
   report_.run = std::move(facts);
-}
-
-double RunReport::since_mark() {
-  const auto now = Clock::now();
-  const double pictures = pictures_ != nullptr ? pictures_->seconds() : 0;
-  const double passed = std::chrono::duration<double>(now - mark_).count() - (pictures - pictures_at_mark_);
-  mark_ = now;
-  pictures_at_mark_ = pictures;
-  return std::max(0.0, passed);
 }
 
 void RunReport::on_start(const RunSetup& setup, const TrainingState& state,
@@ -112,23 +106,16 @@ void RunReport::on_start(const RunSetup& setup, const TrainingState& state,
     const auto& found = set->report().findings;
     report_.findings.insert(report_.findings.end(), found.begin(), found.end());
   }
-  since_mark();
 }
 
-void RunReport::on_step(const StepEvent&) { training_ += since_mark(); }
-
 void RunReport::on_validation(const ValidationEvent& e) {
-  validating_ += since_mark();
   if (!validation_.take(e)) return;
   worst_.clear();
   for (const ImageScore& s : worst_images(e.evaluation->images, kWorst))
     worst_.push_back({s.index, s, e.evaluation->images[size_t(s.index)]});
 }
 
-void RunReport::on_epoch(const EpochEvent& e) {
-  saving_ += since_mark();
-  report_.results = *e.results;
-}
+void RunReport::on_epoch(const EpochEvent& e) { report_.results = *e.results; }
 
 void RunReport::show(std::vector<ReportPicture>& where, const std::string& file, const std::string& title,
                      int max_side) {
@@ -194,12 +181,10 @@ void RunReport::add_outcome(const Outcome& o) {
                                     {"images unreadable while training", o.unreadable},
                                     {"returns to an older state", int64_t(o.rollbacks)}})
     report_.run.push_back({name, std::to_string(count)});
-  report_.time = {{"training", training_}, {"validation", validating_}, {"tables and checkpoints", saving_}};
-  if (before_ > 0) report_.time.insert(report_.time.begin(), {"before it was resumed", before_});
-  if (const double drawing = (pictures_ != nullptr ? pictures_->seconds() : 0) + writer_.seconds();
-      drawing > 0)
-    report_.time.push_back({"pictures", drawing});
-  if (ended_early(o.reason))
+  if (before_ > 0) report_.time.push_back({"before it was resumed", before_});
+  for (size_t i = 0; i < o.time.size(); ++i) report_.time.push_back({kPhaseNames[i], o.time[i]});
+  std::error_code ignored;
+  if (ended_early(o.reason) && fs::exists(folder_ + "/weights/last.pt", ignored))
     report_.next_steps.push_back({"Go on where it stopped", "mtyolo train --resume " + folder_});
   const std::string weights = folder_ + (o.best_epoch < 0 ? "/weights/last.pt" : "/weights/best.pt");
   report_.next_steps.push_back(
@@ -211,7 +196,7 @@ void RunReport::add_outcome(const Outcome& o) {
 }
 
 void RunReport::on_end(const Outcome& outcome) {
-  if (pictures_ != nullptr) {
+  if (shows_pictures_) {
     add_pictures();
     add_worst();
   }

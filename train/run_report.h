@@ -3,37 +3,33 @@
 
 #include "train/plots/report.h"
 #include "train/run_files.h"
-#include "train/run_pictures.h"
 
 namespace mtyolo::train {
 
 class RunReport : public Observer {
  public:
-  // `command`: to make the same run again. `facts`: of program and machine. `pictures`: those of the run,
-  // told of its end before this observer; nullptr: none are shown.
-  RunReport(std::string folder, std::string command, std::vector<ReportFact> facts,
-            const RunPictures* pictures, Warnings& warnings);
+  // `command`: to make the same run again. `facts`: of program and machine. `pictures`: those of RunPictures,
+  // which is told of the end before this observer, are shown.
+  RunReport(std::string folder, std::string command, std::vector<ReportFact> facts, bool pictures,
+            Warnings& warnings);
 
   void on_start(const RunSetup& setup, const TrainingState& state,
                 const std::vector<std::string>& plan) override;
-  void on_step(const StepEvent& e) override;
   void on_validation(const ValidationEvent& e) override;
   void on_epoch(const EpochEvent& e) override;
   void on_end(const Outcome& outcome) override;
 
  private:
-  using Clock = std::chrono::steady_clock;
   void add_pictures();
   void add_worst();
   void add_outcome(const Outcome& o);
   // Adds FOLDER/name, shrunk, where there is such a file.
   void show(std::vector<ReportPicture>& where, const std::string& name, const std::string& title,
             int max_side);
-  double since_mark();  // seconds since the last call, without those that pictures took
 
   std::string folder_;
   ReportData report_;
-  const RunPictures* pictures_;
+  bool shows_pictures_;
   LenientWriter writer_;
   StandingValidation validation_;
   struct Worst {
@@ -43,8 +39,7 @@ class RunReport : public Observer {
   };
   std::vector<Worst> worst_;
   const data::Dataset* val_set_ = nullptr;
-  Clock::time_point mark_ = Clock::now();
-  double pictures_at_mark_ = 0, training_ = 0, validating_ = 0, saving_ = 0, before_ = 0;
+  double before_ = 0;  // seconds of earlier processes
 };
 
 }  // namespace mtyolo::train

@@ -109,6 +109,42 @@ void check_resumed_data(const RunSetup& run, const models::Checkpoint& checkpoin
          fmt::format("start a new run: --weights {}", checkpoint.file)});
 }
 
+// One of them says how often an image comes.
+void check_sampling(const RunSetup& run) {
+  const char* other = run.settings.image_weights ? "--image-weights" : run.settings.rect ? "--rect" : nullptr;
+  if (run.hyp.repeat_thr > 0 && other != nullptr)
+    throw Error(
+        {ExitCode::kUsage,
+         "usage",
+         fmt::format("{} and repeat_thr {} of the hyper-parameters both choose the order of the images",
+                     other, run.hyp.repeat_thr),
+         {},
+         {},
+         fmt::format("leave {} out, or set repeat_thr: 0", other)});
+}
+
+// Where images are labelled for some heads only: what each head has.
+void note_heads(RunSetup& run) {
+  const data::Dataset& set = *run.train_set;
+  const std::vector<data::HeadCfg>& heads = run.data.heads;
+  std::vector<int64_t> images(heads.size()), boxes(heads.size());
+  bool all = true;
+  for (int64_t i = 0; i < set.size(); ++i) {
+    const data::Sample& s = set.sample(i);
+    for (size_t h = 0; h < heads.size(); ++h) {
+      images[h] += int64_t(s.labelled >> h & 1);
+      all = all && (s.labelled >> h & 1) != 0;
+      for (const data::Label& l : s.labels)
+        boxes[h] += std::count(heads[h].classes.begin(), heads[h].classes.end(), l.cls);
+    }
+  }
+  if (all) return;
+  std::vector<std::string> parts;
+  for (size_t h = 0; h < heads.size(); ++h)
+    parts.push_back(fmt::format("{} {} ({} boxes)", heads[h].name, images[h], boxes[h]));
+  run.notes.push_back(fmt::format("images per head: {}, of {}", fmt::join(parts, ", "), set.size()));
+}
+
 // --batch-size -1: the largest power of two, up to the nominal batch and the set, whose estimate leaves a
 // third of the free memory alone.
 void choose_batch(RunSetup& run) {
@@ -163,6 +199,7 @@ Document data_document(const data::DataCfg& data) {
       put_field(map, json ? "json" : "images", absolute(path));
       if (json && !e.images.empty()) put_field(map, "images", absolute(e.images));
       if (!e.heads.empty()) put_field(map, "heads", e.heads);
+      if (!e.classes.empty()) put_field(map, "classes", e.classes);
       const bool plain = map.fields.size() == 1;
       items.push_back(plain ? to_field(absolute(path)) : map);
     }
@@ -191,11 +228,13 @@ uint64_t estimate_memory(const models::Graph& graph, const Settings& s) {
   double values = 0;
   for (const Shape& shape : models::infer_shapes(graph, 1, s.img_size, s.img_size))
     values += double(shape.numel());
-  const double floats = kKept * values * s.batch_size + kCopiesOfWeights * double(graph.parameter_count());
-  return uint64_t(floats * sizeof(float));
+  const double copies = kCopiesOfWeights + (s.head_loss == "pcgrad" ? double(graph.heads.size() + 1) : 0);
+  const double maps = kKept * values * s.batch_size * double(item_size(compute_type(s.dtype)));
+  return uint64_t(maps + copies * double(graph.parameter_count()) * sizeof(float));
 }
 
 RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Checkpoint* resume) {
+  compute_type(settings.dtype);
   RunSetup run;
   run.settings = settings;
   run.resumed = resume != nullptr;
@@ -213,12 +252,23 @@ RunSetup prepare_run(Context& ctx, const Settings& settings, const models::Check
   }
   if (!settings.single_cls) run.label_names = run.data.names;
   settle_size(run);
+  check_sampling(run);
   open_sets(ctx, run);
+  note_heads(run);
   if (settings.batch_size == 0)
     fail(ExitCode::kUsage, "usage", "--batch-size 0: expected 1 or more, or -1 for what memory holds");
   if (run.settings.batch_size < 0) choose_batch(run);
-  if (resume == nullptr && !settings.noautoanchor) check_anchors(run);
   run.frozen = frozen_parameters(run.model.graph, settings.freeze);
+  const FrozenHeads heads = frozen_heads(run.model.graph, run.frozen);
+  for (const auto& [name, parameter] : heads.moving)
+    run.notes.push_back(
+        fmt::format("head {} is frozen, but what it finds depends on {}, which trains", name, parameter));
+  if (resume == nullptr && !settings.noautoanchor) {
+    if (heads.still.empty()) check_anchors(run);
+    else
+      run.anchor_message =
+          fmt::format("anchors stay as they are for head {}, which is frozen", heads.still[0]);
+  }
   return run;
 }
 

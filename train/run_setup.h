@@ -40,6 +40,13 @@ std::string set_fingerprint(const data::Dataset& dataset);
 // one number n alone means rows 0..n-1, as in yolov7. Throws Error{kUsage} for anything else.
 std::set<std::string> frozen_parameters(const models::Graph& graph, const std::vector<std::string>& words);
 
+// Of several heads, those whose own parameters are all frozen.
+struct FrozenHeads {
+  std::vector<std::string> still;  // everything they depend on is frozen too: their outputs cannot change
+  std::vector<std::pair<std::string, std::string>> moving;  // the others, each with a parameter that trains
+};
+FrozenHeads frozen_heads(const models::Graph& graph, const std::set<std::string>& frozen);
+
 // The data.yaml of the run folder: absolute paths, names, heads. read_data_cfg takes it back.
 Document data_document(const data::DataCfg& data);
 

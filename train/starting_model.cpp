@@ -6,7 +6,9 @@
 #include "models/guess_cfg.h"
 #include "models/heads.h"
 #include "models/import_model.h"
+#include "models/reshare.h"
 #include "models/weights/digest.h"
+#include "train/matched_heads.h"
 #include "train/run_setup.h"
 
 namespace mtyolo::train {
@@ -34,64 +36,65 @@ bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
   return a == b;
 }
 
-std::string describe(const std::vector<HeadGroup>& groups) {
-  std::vector<std::string> parts;
-  for (const HeadGroup& g : groups)
-    parts.push_back(fmt::format("{} ({} classes)", mtyolo::quoted(g.name), g.classes.size()));
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
-
-// A data.yaml without heads takes those of a checkpoint with the same names; heads that differ then are an
-// error (conventions.md section 4). Other names: other classes, whose heads are the data.yaml's business.
+// A data.yaml without heads takes those of a checkpoint with the same names (conventions.md section 4).
 void settle_heads(const models::Checkpoint& checkpoint, data::DataCfg& data) {
-  if (checkpoint.heads.is_null() || checkpoint.names != data.names) return;
-  const auto theirs = models::heads_from_document(checkpoint.heads, int(data.names.size()));
-  if (data.heads.empty()) {
-    for (const HeadGroup& g : theirs) data.heads.push_back({g.name, g.classes, 1});
-    return;
-  }
-  auto mine = groups_of(data), other = theirs;
-  for (auto* groups : {&mine, &other}) {
-    for (HeadGroup& g : *groups) std::sort(g.classes.begin(), g.classes.end());
-    std::sort(groups->begin(), groups->end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  }
-  if (mine != other)
-    throw Error({ExitCode::kUsage,
-                 "heads",
-                 fmt::format("has the heads {}, the weights {} with the same classes have {}", describe(mine),
-                             mtyolo::quoted(checkpoint.file), describe(other)),
-                 data.file,
-                 {},
-                 "leave `heads:` out to take those of the weights, or give weights with one head"});
+  if (checkpoint.heads.is_null() || checkpoint.names != data.names || !data.heads.empty()) return;
+  for (const HeadGroup& g : models::heads_from_document(checkpoint.heads, int(data.names.size())))
+    data.heads.push_back({g.name, g.classes, 1});
 }
 
 models::Cfg cfg_of(const models::Checkpoint& checkpoint, const std::string& given) {
-  if (!given.empty()) return models::cfg_by_name(given);
+  if (!given.empty()) {
+    const models::Cfg cfg = models::cfg_by_name(given);
+    return cfg.document.find("sharing") != nullptr ? cfg : models::with_sharing_of(checkpoint, cfg);
+  }
   const models::StateDict& weights = checkpoint.inference_weights();
   if (checkpoint.cfg.is_null()) return models::guess_cfg(weights);
   return models::cfg_for_tensors(models::cfg_from_document(checkpoint.cfg, checkpoint.file), weights);
 }
 
+// What the flags say, over the sharing of the weights or of the cfg given.
+models::Cfg with_sharing_flags(models::Cfg cfg, const Settings& settings, const data::DataCfg& data) {
+  if (!settings.sharing.given()) return cfg;
+  if (data.heads.size() < 2)
+    throw Error({ExitCode::kUsage,
+                 "sharing",
+                 "says nothing of two heads or more, so there is nothing to share",
+                 data.file,
+                 {},
+                 "add `heads:`, or leave the sharing flags out"});
+  return models::with_sharing(cfg, models::with_flags(cfg.sharing, settings.sharing));
+}
+
 // The file's tensors as this network names them: one head split by class names where the classes are the
-// same, else the head's tensors under the name of every head, where shapes decide.
+// same, several by the heads they match, else by name, where shapes decide.
 models::StateDict source_tensors(const models::Checkpoint& checkpoint, const Settings& settings,
-                                 const data::DataCfg& data, const models::Graph& graph) {
+                                 const data::DataCfg& data, const models::Model& model,
+                                 const std::map<std::string, HeadSource>& matched) {
   const models::StateDict& plain = checkpoint.inference_weights();
-  if (graph.heads.size() < 2 || !checkpoint.heads.is_null()) return plain;
-  const bool same_classes = checkpoint.names.empty() || are_numbers(checkpoint.names)
-                                ? false
-                                : same_set(checkpoint.names, data.names);
+  if (model.graph.heads.size() < 2) return plain;
+  const bool single = checkpoint.heads.is_null();
+  const bool same_classes = single && !checkpoint.names.empty() && !are_numbers(checkpoint.names) &&
+                            same_set(checkpoint.names, data.names);
   if (same_classes) {
-    const models::Model single = models::import_model(checkpoint, settings.cfg, uint64_t(settings.seed));
-    return models::with_heads(single, {data.file, data.names, groups_of(data)}).weights;
+    models::Model one = models::import_model(checkpoint, settings.cfg, uint64_t(settings.seed));
+    one.cfg = models::with_sharing(one.cfg, model.cfg.sharing);
+    const models::Model heads = models::with_heads(one, {data.file, data.names, groups_of(data)});
+    models::StateDict out;  // without cross-stitch units, which are no one's but the network's
+    for (const models::ParamInfo& param : heads.graph.params)
+      if (param.kind != models::ParamInfo::Kind::kCrossStitch)
+        out.add(param.name, *heads.weights.find(param.name));
+    return out;
   }
-  models::StateDict aliased;
-  for (const auto& [name, tensor] : plain.entries()) aliased.add(name, tensor);
-  for (const models::ParamInfo& param : graph.params) {
-    const Tensor* t = plain.find(models::without_head(param.name));
-    if (t != nullptr && !aliased.contains(param.name)) aliased.add(param.name, *t);
+  std::vector<std::string> heads;  // of the file, in its order, as they are called here
+  if (!single)
+    for (const auto& [name, head] : checkpoint.heads.fields) heads.push_back(name_here(name, matched));
+  try {
+    return models::reshared_tensors(matched.empty() ? plain : renamed_tensors(plain, model.graph, matched),
+                                    heads, model.graph);
+  } catch (const Error& e) {
+    throw e.in_file(checkpoint.file);
   }
-  return aliased;
 }
 
 models::StateDict without_anchors(const models::StateDict& tensors) {
@@ -124,9 +127,14 @@ std::string shape_text(const std::optional<Shape>& shape) {
   return shape ? fmt::format("{}", *shape) : "none";
 }
 
-void note_transfer(const models::TransferReport& report, const std::string& file,
-                   std::vector<std::string>& notes) {
+void note_transfer(const models::Model& model, const std::string& file, std::vector<std::string>& notes) {
+  const models::TransferReport& report = model.transfer;
+  if (model.graph.heads.size() > 1)
+    notes.push_back("sharing: " + models::describe(model.cfg.sharing, int(model.cfg.rows.size())));
   notes.push_back(fmt::format("Transferred {}/{} tensors from {}", report.transferred, report.total, file));
+  for (const models::HeadTransfer& t : models::transfer_by_head(model.graph, report))
+    notes.push_back(
+        fmt::format("  {}: {}/{}", t.head.empty() ? "all heads" : "head " + t.head, t.transferred, t.total));
   for (const models::SkippedTensor& s : report.skipped)
     notes.push_back(fmt::format("  {}: file {}, network {}: {}", s.name, shape_text(s.found),
                                 shape_text(s.expected), s.reason));
@@ -147,25 +155,28 @@ models::Model starting_model(const Settings& settings, data::DataCfg& data, std:
   options.names = data.names;
   if (settings.weights.empty()) {
     options.heads = groups_of(data);
-    const models::Cfg cfg = models::cfg_by_name(settings.cfg.empty() ? kDefaultCfg : settings.cfg);
+    const models::Cfg cfg = with_sharing_flags(
+        models::cfg_by_name(settings.cfg.empty() ? kDefaultCfg : settings.cfg), settings, data);
     notes.push_back(fmt::format("random weights, cfg {}, seed {}", cfg.source, settings.seed));
     return models::model_from_cfg(models::with_classes(cfg, nc), uint64_t(settings.seed), options);
   }
   const models::Checkpoint checkpoint = models::read_checkpoint(settings.weights);
   refuse_unfit(checkpoint);
   settle_heads(checkpoint, data);
+  const auto heads = match_heads(checkpoint, data);
   options.heads = groups_of(data);
   options.bn_eps = checkpoint.bn_eps;
-  const models::Cfg cfg = cfg_of(checkpoint, settings.cfg);
+  const models::Cfg cfg = with_sharing_flags(cfg_of(checkpoint, settings.cfg), settings, data);
   if (cfg.nc != nc)
     notes.push_back(fmt::format("{} classes in the weights, {} in the data: the data's", cfg.nc, nc));
   models::Model model =
       models::model_from_cfg(models::with_classes(cfg, nc), uint64_t(settings.seed), options);
-  const models::StateDict source = source_tensors(checkpoint, settings, data, model.graph);
+  const models::StateDict source = source_tensors(checkpoint, settings, data, model, heads);
   // A cfg that is given brings its own anchors.
   model.transfer = models::transfer_weights(
       model.graph, settings.cfg.empty() ? source : without_anchors(source), model.weights);
-  note_transfer(model.transfer, settings.weights, notes);
+  note_transfer(model, settings.weights, notes);
+  for (std::string& line : head_notes(data, heads)) notes.push_back(std::move(line));
   return model;
 }
 

@@ -45,6 +45,9 @@ LearnerParams learner_params(const RunSetup& setup) {
   p.nominal_batch = s.nbs;
   p.compat = compat_by_name(s.compat);
   p.recompute = s.recompute;
+  p.dtype = compute_type(s.dtype);
+  p.head_loss = head_loss_rule_by_name(s.head_loss);
+  p.seed = uint64_t(s.seed);
   return p;
 }
 
@@ -113,6 +116,8 @@ const char* name_of(EndReason reason) {
       return "time_limit";
     case EndReason::kInterrupted:
       return "interrupted";
+    case EndReason::kFailed:
+      return "error";
   }
   return "";
 }
@@ -204,7 +209,14 @@ std::vector<std::string> Trainer::plan() const {
     lines.push_back(fmt::format("frozen: {} of {} parameters (--freeze {}){}", setup_.frozen.size(),
                                 learner_->store().parameters().size(), fmt::join(s.freeze, ","),
                                 s.unfreeze_at > 0 ? fmt::format(", until epoch {}", s.unfreeze_at) : ""));
+  if (graph.heads.size() > 1 && s.head_loss != "fixed")
+    lines.push_back(fmt::format("losses of the heads: {}", s.head_loss));
+  if (!graph.couplings.empty())
+    lines.push_back(fmt::format("soft sharing: {} pairs of parameters are tied", graph.couplings.size()));
   if (s.freeze_bn) lines.push_back("frozen: running statistics of all batch norms");
+  if (compute_type(s.dtype) == DType::kBF16)
+    lines.push_back(
+        "bf16: maps and what convolutions multiply; weights, sums, statistics and losses stay fp32");
   lines.push_back(fmt::format("memory: about {:.1f} GiB{}", double(estimate_memory(graph, s)) / kGib,
                               s.recompute ? " without --recompute, less with it" : ""));
   if (setup_.resumed)
@@ -227,13 +239,14 @@ double Trainer::seconds() const {
   return seconds_before_ + std::chrono::duration<double>(Clock::now() - began_).count();
 }
 
-void Trainer::save(std::vector<std::string> also, bool best) {
+void Trainer::save(std::vector<std::string> also, std::vector<std::string> best) {
+  const PhaseClock::Scope phase(clock_, Phase::kSaving);
   state_.seconds = seconds();
   state_.schedule = schedule_->state();
   state_.version = MTYOLO_VERSION;
   Snapshot snapshot;
   models::Checkpoint& c = snapshot.checkpoint;
-  learner_->save(c);
+  learner_->save(c, ended_ || state_.epoch >= setup_.settings.epochs);
   c.cfg = setup_.model.cfg.document;
   c.heads = models::heads_to_document(setup_.model.heads);
   c.names = setup_.data.names;
@@ -245,13 +258,14 @@ void Trainer::save(std::vector<std::string> also, bool best) {
   c.anchors = to_field(anchors);
   put_state(state_, c);
   snapshot.also = std::move(also);
-  snapshot.best = best;
+  snapshot.best = std::move(best);
   store_->write_last(std::move(snapshot));
   saved_ = Clock::now();
   take_results(false);
 }
 
 void Trainer::take_results(bool wait) {
+  const PhaseClock::Scope phase(clock_, Phase::kSaving);
   for (const WrittenCheckpoint& w : store_->take_results(wait)) {
     last_write_failed_ = !w.error.empty();
     if (last_write_failed_) warnings_.warn("checkpoint", "the checkpoint was not written: " + w.error);
@@ -282,28 +296,38 @@ Outcome Trainer::run() {
                  "extend the run with a larger --epochs"});
   const auto lines = plan();
   tell([&](Observer* o) { o->on_start(setup_, state_, lines); });
+  try {
+    return finish(run_epochs());
+  } catch (const std::bad_alloc&) {
+    report_failure("out of memory");
+    throw;
+  } catch (const std::exception& e) {
+    report_failure(e.what());
+    throw;
+  }
+}
+
+EndReason Trainer::run_epochs() {
+  const Settings& s = setup_.settings;
   write_results();
   if (!setup_.resumed) save({"init.pt"});
-  EndReason reason = EndReason::kEpochs;
   while (state_.epoch < s.epochs) {
-    if (const auto stop = stop_reason()) {
-      reason = *stop;
-      break;
-    }
+    if (const auto stop = stop_reason()) return *stop;
     if (checked_epoch() == Flow::kStop) {
-      reason = stop_reason().value_or(EndReason::kInterrupted);
+      const EndReason reason = stop_reason().value_or(EndReason::kInterrupted);
       return_to_border();
       save();
-      break;
+      return reason;
     }
     const bool waits = s.patience > 0 && state_.best_epoch >= 0 && state_.epoch < s.epochs;
     if (waits && state_.epoch - 1 - state_.best_epoch >= s.patience) {
       log::info("no better epoch for {} epochs: training ends (--patience)", s.patience);
-      reason = EndReason::kPatience;
-      break;
+      ended_ = true;
+      save();
+      return EndReason::kPatience;
     }
   }
-  return finish(reason);
+  return EndReason::kEpochs;
 }
 
 // The images are gone: what was learned until then is kept (reliability.md section 8).
@@ -312,20 +336,18 @@ Trainer::Flow Trainer::checked_epoch() {
     return run_epoch();
   } catch (const Error& e) {
     if (e.exit_code() != ExitCode::kData) throw;
-    return_to_border();
-    save();
-    take_results(true);
+    try {
+      return_to_border();
+      save();
+      take_results(true);
+    } catch (const std::exception& second) {
+      log::warning("what was learned since the last checkpoint is lost: {}", second.what());
+    }
     throw;
   }
 }
 
-Outcome Trainer::finish(EndReason reason) {
-  take_results(true);
-  if (last_write_failed_) {
-    save();
-    take_results(true);
-  }
-  warnings_.end_epoch();
+Outcome Trainer::outcome(EndReason reason) {
   Outcome o;
   o.reason = reason;
   o.folder = folder_;
@@ -339,7 +361,18 @@ Outcome Trainer::finish(EndReason reason) {
   o.unreadable = state_.unreadable;
   o.left_out = setup_.train_set->report().refused + (setup_.val_set ? setup_.val_set->report().refused : 0);
   o.rollbacks = state_.rollbacks;
-  tell([&](Observer* observer) { observer->on_end(o); });
+  o.time = clock_.seconds();
+  return o;
+}
+
+Outcome Trainer::finish(EndReason reason) {
+  take_results(true);
+  if (last_write_failed_) {
+    save();
+    take_results(true);
+  }
+  warnings_.end_epoch();
+  const Outcome o = outcome(reason);
   if (last_write_failed_)
     throw Error({ExitCode::kRuntime,
                  "file_write",
@@ -347,7 +380,22 @@ Outcome Trainer::finish(EndReason reason) {
                  o.checkpoint,
                  {},
                  "make room and go on with --resume " + folder_});
+  log::info("{}", time_line(o.time));
+  tell([&](Observer* observer) { observer->on_end(o); });
   return o;
+}
+
+// What there is of a run is reported; nothing that goes wrong here hides the error that ended it.
+void Trainer::report_failure(const std::string& what) noexcept {
+  for (Observer* observer : hooks_.observers) {
+    try {
+      Outcome o = outcome(EndReason::kFailed);
+      o.error = what;
+      observer->on_failure(o);
+    } catch (const std::exception&) {
+      continue;
+    }
+  }
 }
 
 }  // namespace mtyolo::train

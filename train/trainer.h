@@ -19,6 +19,7 @@ namespace mtyolo::train {
 struct TrainerHooks {
   std::vector<Observer*> observers;
   std::function<bool()> interrupted;  // looked at after every micro-batch and during validation
+  std::chrono::nanoseconds save_every = std::chrono::minutes(10);  // within an epoch, after an update
 };
 
 class Trainer {
@@ -29,7 +30,8 @@ class Trainer {
           const models::Checkpoint* resume = nullptr);
   ~Trainer();
 
-  // To the end of the run, or until it is stopped; a stopped run has a checkpoint to go on from. Throws
+  // To the end of the run, or until it is stopped; a stopped run has a checkpoint to go on from. Observers
+  // hear of the end, also by an error. Throws
   // Error{kRuntime, "diverged"} when the losses stay not finite, Error{kData} when the images are gone,
   // Error{"file_write"} when the last checkpoint could not be written.
   Outcome run();
@@ -42,23 +44,31 @@ class Trainer {
   void write_settings() const;
   std::vector<std::string> plan() const;
   void take_up(const models::Checkpoint& checkpoint);
-  void save(std::vector<std::string> also = {}, bool best = false);
+  // `best`: names of the stripped files to write as well.
+  void save(std::vector<std::string> also = {}, std::vector<std::string> best = {});
   void take_results(bool wait);
   std::optional<EndReason> stop_reason();
   double seconds() const;
   Flow checked_epoch();
+  EndReason run_epochs();
+  Outcome outcome(EndReason reason);
   Outcome finish(EndReason reason);
+  void report_failure(const std::string& what) noexcept;
   template <class F>
   void tell(F&& f) {
+    const PhaseClock::Scope phase(clock_, Phase::kReports);
     for (Observer* o : hooks_.observers) f(o);
   }
 
   // trainer_epoch.cpp
   Flow run_epoch();
   void begin_epoch();
+  bool next_batch(data::Batch& batch);
   Flow end_epoch();
   bool validate();  // false: interrupted
+  void find_best();
   void add_results_row();
+  std::vector<std::pair<std::string, double>> take_scalars();
   void write_results();
   data::AugmentParams augmentation(int64_t epoch) const;
   bool is_last_epoch() const { return state_.epoch + 1 >= setup_.settings.epochs; }
@@ -99,9 +109,12 @@ class Trainer {
   size_t unreadable_named_ = 0;
   double images_per_s_ = 0;
   int last_size_ = 0;
-  bool last_write_failed_ = false, validated_ = false, best_ = false;
-  double seconds_before_ = 0;  // of earlier processes
+  bool last_write_failed_ = false, validated_ = false, best_ = false, ended_ = false;
+  std::vector<std::string> best_files_;  // of this epoch: best.pt, best_a.pt
+  double seconds_before_ = 0;            // of earlier processes
   Clock::time_point began_, epoch_began_, saved_;
+  PhaseClock clock_;
+  PhaseSeconds epoch_times_{};  // clock_ at the epoch's start
   int64_t images_in_epoch_ = 0;
 };
 

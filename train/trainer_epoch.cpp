@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "models/plan/detector.h"
 #include "train/image_weights.h"
+#include "train/repeat_factors.h"
 #include "train/trainer.h"
 
 namespace mtyolo::train {
@@ -12,7 +13,6 @@ namespace {
 
 constexpr double kGib = double(1 << 30), kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr double kValidationIou = 0.6;
-constexpr auto kSaveEvery = std::chrono::minutes(10);
 constexpr int kShownBatches = 3;
 // After a return to an older state the samples come in another order.
 constexpr int64_t kOrderStep = 1'000'000;
@@ -41,6 +41,9 @@ void Trainer::begin_epoch() {
   if (s.image_weights) {
     state_.class_ap.resize(setup_.data.names.size(), 0);
     order = weighted_order(*setup_.train_set, state_.class_ap, uint64_t(s.seed), order_epoch);
+  } else if (setup_.hyp.repeat_thr > 0) {
+    order = draw_repeated(repeat_factors(*setup_.train_set, setup_.data.heads, setup_.hyp.repeat_thr),
+                          uint64_t(s.seed), order_epoch);
   }
   loader_->begin_epoch(order_epoch, state_.batch, std::move(order));
   if (window_->pending() > 0) learner_->clear_gradients();  // the reference's rule loses a partial window
@@ -52,17 +55,23 @@ void Trainer::begin_epoch() {
   mark_border();
   images_in_epoch_ = steps_in_epoch_ = 0;
   epoch_began_ = Clock::now();
+  epoch_times_ = clock_.seconds();
+}
+
+bool Trainer::next_batch(data::Batch& batch) {
+  const PhaseClock::Scope phase(clock_, Phase::kWait);
+  return loader_->next(batch);
 }
 
 Trainer::Flow Trainer::run_epoch() {
   begin_epoch();
   data::Batch batch;
-  while (loader_->next(batch)) {
+  while (next_batch(batch)) {
     if (const Flow flow = micro_batch(batch); flow != Flow::kGoOn) return flow;
     note_unreadable();
     if (state_.batch == loader_->batches()) break;
     if (stop_reason()) return Flow::kStop;
-    if (window_->pending() == 0 && Clock::now() - saved_ >= kSaveEvery) {
+    if (window_->pending() == 0 && Clock::now() - saved_ >= hooks_.save_every) {
       const std::string bad = learner_->first_bad_weight();
       if (!bad.empty()) return roll_back("the weight " + bad + " is not finite");
       save();
@@ -79,6 +88,7 @@ Trainer::Flow Trainer::end_epoch() {
   images_per_s_ = trained > 0 ? double(images_in_epoch_) / trained : 0;
   const bool due = val_loader_ && ((state_.epoch + 1) % s.val_period == 0 || is_last_epoch());
   validated_ = best_ = false;
+  best_files_.clear();
   if (due && !validate()) return Flow::kStop;
   add_results_row();
   schedule_->end_epoch(validated_ ? report_.all.fitness() : 0);
@@ -89,13 +99,18 @@ Trainer::Flow Trainer::end_epoch() {
   std::vector<std::string> also;
   if (s.save_period > 0 && (epoch + 1) % s.save_period == 0)
     also.push_back(fmt::format("epoch_{:03}.pt", epoch));
-  save(std::move(also), best_);
-  tell([&](Observer* o) { o->on_epoch({epoch, s.epochs, &state_.results, validated_, best_}); });
+  save(std::move(also), best_files_);
+  const EpochEvent event{epoch, s.epochs, &state_.results, validated_, best_, take_scalars()};
+  tell([&](Observer* o) { o->on_epoch(event); });
   warnings_.end_epoch();
+  PhaseSeconds times = clock_.seconds();
+  for (size_t i = 0; i < times.size(); ++i) times[i] -= epoch_times_[i];
+  log::debug("epoch {}, {}", epoch, time_line(times));
   return Flow::kGoOn;
 }
 
 bool Trainer::validate() {
+  const PhaseClock::Scope phase(clock_, Phase::kValidation);
   const models::Graph& graph = learner_->graph();
   models::Detector detector(ctx_, graph, learner_->averages(), impls_, {.keep_raw = true});
   EvaluateParams params;
@@ -104,15 +119,14 @@ bool Trainer::validate() {
   params.heads = setup_.data.heads;
   EvaluateHooks hooks;
   validation_losses_.assign(graph.heads.size(), {});
-  int64_t batches = 0;
   hooks.on_outputs = [&](const data::Batch& batch, const std::vector<models::HeadOutput>& outputs) {
     const auto losses = learner_->validation_losses(outputs, batch);
     for (size_t h = 0; h < losses.size(); ++h) {
       validation_losses_[h].box += losses[h].box;
       validation_losses_[h].obj += losses[h].obj;
       validation_losses_[h].cls += losses[h].cls;
+      validation_losses_[h].batches += losses[h].images > 0;
     }
-    ++batches;
   };
   int shown = 0;
   hooks.on_found = [&](const data::Batch& batch, const EvaluateHooks::Boxes& found) {
@@ -125,8 +139,7 @@ bool Trainer::validate() {
   hooks.stop = [&] { return hooks_.interrupted && hooks_.interrupted(); };
   const Evaluation e = evaluate(detector, *setup_.val_set, *val_loader_, params, hooks);
   if (hooks.stop()) return false;
-  for (LossSums& l : validation_losses_)
-    for (double* v : {&l.box, &l.obj, &l.cls}) *v /= double(std::max<int64_t>(1, batches));
+  for (LossSums& l : validation_losses_) l = l.mean();
   std::vector<data::HeadCfg> rows;
   if (graph.heads.size() > 1)
     for (const models::Head& h : graph.heads) rows.push_back({h.name, h.classes, 1});
@@ -134,21 +147,43 @@ bool Trainer::validate() {
   state_.class_ap.assign(setup_.data.names.size(), 0);
   for (const ClassMetrics& c : report_.yolo.classes) state_.class_ap[size_t(c.cls)] = c.ap50_95();
   validated_ = true;
-  best_ = report_.all.fitness() > state_.best_fitness;
-  if (best_) {
-    state_.best_fitness = report_.all.fitness();
-    state_.best_epoch = state_.epoch;
-  }
+  find_best();
   tell([&](Observer* o) { o->on_validation({state_.epoch, &report_, &e, setup_.val_set.get(), best_}); });
   return true;
 }
 
+// Over all classes, and for each of several heads alone: weights/best_a.pt is the network as it was when head
+// a was best.
+void Trainer::find_best() {
+  best_ = report_.all.fitness() > state_.best_fitness;
+  if (best_) {
+    state_.best_fitness = report_.all.fitness();
+    state_.best_epoch = state_.epoch;
+    best_files_.push_back("best.pt");
+  }
+  state_.head_fitness.resize(report_.heads.size(), -1);
+  for (size_t h = 0; h < report_.heads.size(); ++h) {
+    const double fitness = report_.heads[h].fitness();
+    if (report_.heads[h].labels == 0 || !(fitness > state_.head_fitness[h])) continue;
+    state_.head_fitness[h] = fitness;
+    best_files_.push_back("best_" + report_.heads[h].head + ".pt");
+  }
+}
+
+// To the log as one line.
+std::vector<std::pair<std::string, double>> Trainer::take_scalars() {
+  auto scalars = learner_->head_scalars();
+  std::string text;
+  for (const auto& [tag, value] : scalars)
+    text += fmt::format("{}{} {:.4g}", text.empty() ? "" : ", ", tag, value);
+  if (!text.empty()) log::info("{}", text);
+  return scalars;
+}
+
 void Trainer::add_results_row() {
   const size_t heads = state_.losses.size();
-  std::vector<LossSums> train = state_.losses;
-  const double n = std::max<double>(1, double(state_.counted));
-  for (LossSums& l : train)
-    for (double* v : {&l.box, &l.obj, &l.cls}) *v /= n;
+  std::vector<LossSums> train;
+  for (const LossSums& l : state_.losses) train.push_back(l.mean());
   const auto weighted = [&](const std::vector<LossSums>& parts) {
     LossSums sum;
     for (size_t h = 0; h < parts.size(); ++h) {
@@ -195,6 +230,7 @@ void Trainer::add_results_row() {
 
 // A failure is no reason to stop: the table is written again after the next epoch.
 void Trainer::write_results() {
+  const PhaseClock::Scope phase(clock_, Phase::kSaving);
   try {
     write_file_atomically(folder_ + "/results.csv", results_csv(state_.results));
     write_file_atomically(folder_ + "/results.txt", state_.results_txt);

@@ -66,14 +66,17 @@ Tensor Trainer::resized(const Tensor& images) const {
 
 Trainer::Flow Trainer::micro_batch(const data::Batch& batch) {
   const Rates rates = schedule_->rates(state_.iteration, int(state_.epoch));
+  clock_.enter(Phase::kCompute);
   const Tensor images = resized(batch.images);
   const BatchLoss loss = learner_->accumulate(images, batch);
+  clock_.enter(Phase::kUpdate);
   last_labels_ = int64_t(batch.targets.size());
   if (loss.finite()) {
     for (size_t h = 0; h < loss.heads.size(); ++h) {
       state_.losses[h].box += loss.heads[h].box;
       state_.losses[h].obj += loss.heads[h].obj;
       state_.losses[h].cls += loss.heads[h].cls;
+      state_.losses[h].batches += loss.heads[h].images > 0;
     }
     ++state_.counted;
     state_.labels += last_labels_;
@@ -83,7 +86,7 @@ Trainer::Flow Trainer::micro_batch(const data::Batch& batch) {
   }
   ++state_.batch;
   if (window_->step_after(state_.iteration++, rates.accumulate, state_.batch == loader_->batches())) {
-    const std::string bad = good_in_window_ > 0 ? learner_->first_bad_gradient() : "";
+    const std::string bad = good_in_window_ > 0 ? learner_->close_window() : "";
     if (!bad.empty()) {
       learner_->clear_gradients();
       learner_->restore_statistics();
@@ -95,6 +98,7 @@ Trainer::Flow Trainer::micro_batch(const data::Batch& batch) {
     }
     mark_border();
   }
+  clock_.enter(Phase::kElse);
   fault::at("step");
   report_step(batch, int(std::max(images.size(2), images.size(3))));
   return bad_in_a_row_ >= kBadInARow ? roll_back(first_bad_) : Flow::kGoOn;
@@ -109,12 +113,10 @@ void Trainer::report_step(const data::Batch& batch, int img_size) {
   e.batch = state_.batch;
   e.batches = loader_->batches();
   e.iteration = state_.iteration;
-  const double n = std::max<double>(1, double(state_.counted));
-  for (size_t h = 0; h < state_.losses.size(); ++h) {
-    const double w = learner_->head_weight(h) / n;
-    e.loss.box += w * state_.losses[h].box;
-    e.loss.obj += w * state_.losses[h].obj;
-    e.loss.cls += w * state_.losses[h].cls;
+  for (const LossSums& sums : state_.losses) {
+    const LossSums& mean = e.heads.emplace_back(sums.mean());
+    const double w = learner_->head_weight(e.heads.size() - 1);
+    e.loss.box += w * mean.box, e.loss.obj += w * mean.obj, e.loss.cls += w * mean.cls;
   }
   e.labels = last_labels_;
   e.img_size = img_size;

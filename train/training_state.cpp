@@ -18,6 +18,7 @@ void visit_counters(S& s, Visit&& visit) {
   visit("labels", s.labels);
   visit("best_fitness", s.best_fitness);
   visit("best_epoch", s.best_epoch);
+  visit("head_fitness", s.head_fitness);
   visit("class_ap", s.class_ap);
   visit("seconds", s.seconds);
   visit("skipped_steps", s.skipped_steps);
@@ -31,17 +32,19 @@ void visit_counters(S& s, Visit&& visit) {
 
 Document losses_document(const std::vector<LossSums>& losses) {
   std::vector<std::vector<double>> rows;
-  for (const LossSums& l : losses) rows.push_back({l.box, l.obj, l.cls});
+  for (const LossSums& l : losses) rows.push_back({l.box, l.obj, l.cls, double(l.batches)});
   return to_field(rows);
 }
 
-std::vector<LossSums> losses_from(const Document& map) {
+// States of older versions count micro-batches for all heads at once.
+std::vector<LossSums> losses_from(const Document& map, int64_t counted) {
   std::vector<std::vector<double>> rows;
   take_field(map, "losses", rows);
   std::vector<LossSums> losses;
   for (const auto& row : rows) {
-    if (row.size() != 3) throw document_error(map, "losses hold something else than three numbers per head");
-    losses.push_back({row[0], row[1], row[2]});
+    const bool fits = row.size() == 3 || (row.size() == 4 && row[3] >= 0 && row[3] <= double(counted));
+    if (!fits) throw document_error(map, "losses hold something else than three sums and a count per head");
+    losses.push_back({row[0], row[1], row[2], row.size() == 3 ? counted : int64_t(row[3])});
   }
   return losses;
 }
@@ -73,7 +76,7 @@ TrainingState state_from(const models::Checkpoint& checkpoint) {
   try {
     TrainingState state;
     visit_counters(state, [&](const char* name, auto& value) { take_field(checkpoint.rng, name, value); });
-    state.losses = losses_from(checkpoint.rng);
+    state.losses = losses_from(checkpoint.rng, state.counted);
     std::string csv;
     take_field(checkpoint.results, "csv", csv);
     state.results = parse_results_csv(csv);

@@ -11,9 +11,14 @@
 
 namespace mtyolo::train {
 
-// Sums over the micro-batches of an epoch: means of these are shown and stand in results.csv.
+// Sums of a head over the micro-batches of an epoch: means of these are shown and stand in results.csv.
 struct LossSums {
   double box = 0, obj = 0, cls = 0;
+  int64_t batches = 0;  // with an image labelled for the head
+  LossSums mean() const {
+    const double n = batches > 0 ? double(batches) : 1;
+    return {box / n, obj / n, cls / n, batches};
+  }
 };
 
 struct TrainingState {
@@ -31,8 +36,9 @@ struct TrainingState {
 
   double best_fitness = -1;  // -1: nothing was validated yet
   int64_t best_epoch = -1;
-  std::vector<double> class_ap;  // of the last validation, by class; for image weights
-  double seconds = 0;            // of training, over all processes
+  std::vector<double> head_fitness;  // the best of each head, with several
+  std::vector<double> class_ap;      // of the last validation, by class; for image weights
+  double seconds = 0;                // of training, over all processes
   int64_t skipped_steps = 0, unreadable = 0;
   int rollbacks = 0;  // also: which order of the samples is used
 

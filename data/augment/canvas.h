@@ -22,7 +22,7 @@ struct PixelLabel {
 struct Canvas {
   Image image;
   std::vector<PixelLabel> labels;
-  uint64_t labelled = ~0ull;  // heads that every picture in it is labelled for
+  uint64_t labelled = ~0ull;  // heads that every picture in it is labelled for (pipeline.h)
 
   // Makes the image width x height and grey, keeping its memory; drops the labels.
   void reset(int width, int height);

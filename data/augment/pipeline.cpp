@@ -11,12 +11,13 @@
 namespace mtyolo::data {
 namespace {
 
-// The pictures of a mosaic: the first by its position, the others drawn. Pixels out of `sight` are not read.
+// The pictures of a mosaic: the first by its position, the others drawn among those labelled alike. Pixels
+// out of `sight` are not read.
 std::vector<Tile> draw_tiles(TileSource& source, int64_t first, size_t count, int size,
                              const MosaicDraws& draws, const Window& sight, RandomStream& random) {
   std::vector<Tile> tiles;
   for (size_t i = 0; i < count; ++i) {
-    const int64_t position = i == 0 ? first : random.below(source.size());
+    const int64_t position = i == 0 ? first : source.draw(tiles[0].sample->labelled, random);
     tiles.push_back(source.tile(position, false));
     const auto [x, y] = place_in_mosaic(tiles, i, count, size, draws);
     if (x < sight.x2 && x + tiles[i].size.width > sight.x1 && y < sight.y2 &&
@@ -44,16 +45,20 @@ int64_t make_mosaic(TileSource& source, int64_t position, const AugmentJob& job,
   return tiles.front().index;
 }
 
-// At least 30 pieces, in a bounded number of rounds; none where the first one yields none.
-void collect_pieces(TileSource& source, const AugmentJob& job, RandomStream& random, AugmentSpace& space) {
+// At least 30 pieces of pictures labelled like `out`, in a bounded number of rounds; none where the first one
+// yields none.
+void collect_pieces(TileSource& source, const AugmentJob& job, RandomStream& random, AugmentSpace& space,
+                    Canvas& out) {
   constexpr size_t kEnough = 30;
   constexpr int kRounds = 8;
+  const uint64_t labelled = out.labelled;
   space.pieces.clear();
   for (int round = 0; round < kRounds && space.pieces.size() < kEnough; ++round) {
     const MosaicDraws draws = draw_mosaic(4, job.img_size, random);
     const std::vector<Tile> tiles =
-        draw_tiles(source, random.below(source.size()), 4, job.img_size, draws, {}, random);
+        draw_tiles(source, source.draw(labelled, random), 4, job.img_size, draws, {}, random);
     mosaic(tiles, job.img_size, draws, space.assembled);
+    out.labelled &= space.assembled.labelled;
     cut_pieces(space.assembled, random, space.pieces);
     if (space.pieces.empty()) return;
   }
@@ -80,7 +85,7 @@ int64_t augment_sample(TileSource& source, int64_t position, const AugmentJob& j
   if (job.may_mosaic && p.mosaic_enabled && random.uniform() < p.mosaic) {
     first = make_mosaic(source, position, job, random, space, out);
     if (random.uniform() < p.mixup) {
-      const int64_t other = random.below(source.size());
+      const int64_t other = source.draw(out.labelled, random);
       make_mosaic(source, other, job, random, space, space.second);
       mixup(out, space.second, draw_mixup_ratio(random));
     }
@@ -93,7 +98,7 @@ int64_t augment_sample(TileSource& source, int64_t position, const AugmentJob& j
   }
   if (p.hsv_h != 0 || p.hsv_s != 0 || p.hsv_v != 0) jitter_hsv(out.image, draw_hsv(p, random));
   if (job.has_polygons && random.uniform() < p.paste_in) {
-    collect_pieces(source, job, random, space);
+    collect_pieces(source, job, random, space, out);
     paste_in(out, space.pieces,
              draw_paste_in(out.image.width, out.image.height, space.pieces.size(), random));
   }

@@ -9,12 +9,17 @@
 namespace mtyolo::data {
 
 // Where the pictures of a sample come from: positions of the epoch's order.
+//
+// Pictures that are put together (mosaic, mixup, objects pasted in) are all labelled for the same heads. So a
+// sample is labelled for a head as a whole or not at all: what no one has labelled for a head is never beside
+// what is, and neither rewards nor punishes it.
 class TileSource {
  public:
   virtual ~TileSource() = default;
-  virtual int64_t size() const = 0;
+  // A position among those of the images with these Sample::labelled.
+  virtual int64_t draw(uint64_t labelled, RandomStream& random) = 0;
   // The picture at a position, after the load step with augmentation: without its pixels as the scan saw it,
-  // or with them, and then the next one that can be read.
+  // or with them, and then the next one that can be read, of those labelled alike as long as there are any.
   virtual Tile tile(int64_t position, bool pixels) = 0;
 };
 

@@ -331,7 +331,7 @@ std::unique_ptr<LabelSource> make_coco_source(CocoFile coco, const std::vector<s
 std::unique_ptr<LabelSource> open_coco_json(const DataCfg& cfg, const EntryCfg& entry) {
   CocoFile coco = parse_coco_json(read_data_file(entry.path, kMaxCocoBytes), entry.path);
   const std::string folder = entry.images.empty() ? image_folder(coco, entry.path) : entry.images;
-  return make_coco_source(std::move(coco), cfg.names, entry.path, folder);
+  return make_coco_source(std::move(coco), cfg.names_of(entry), entry.path, folder);
 }
 
 }  // namespace mtyolo::data

@@ -42,7 +42,8 @@ class LabelSource {
   };
 
   virtual ~LabelSource() = default;
-  // For image `index` of `images`, upright width x height pixels. Throws Error{kData, "label_..."} to refuse.
+  // For image `index` of `images`, upright width x height pixels; class ids are those of DataCfg::names_of
+  // the entry. Throws Error{kData, "label_..."} to refuse.
   virtual Labels labels(size_t index, int width, int height) const = 0;
 
   std::vector<Image> images;

@@ -181,7 +181,7 @@ bool is_voc_list(const std::string& path) {
 }
 
 std::unique_ptr<LabelSource> open_voc_xml(const DataCfg& cfg, const EntryCfg& entry) {
-  auto source = std::make_unique<VocXml>(cfg.names);
+  auto source = std::make_unique<VocXml>(cfg.names_of(entry));
   const fs::path root = voc_root(entry.path);
   std::string text = read_data_file(entry.path, kMaxListBytes);
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);

@@ -207,7 +207,7 @@ std::vector<std::string> list_image_folder(const std::string& folder, std::vecto
 }
 
 std::unique_ptr<LabelSource> open_yolo_txt(const DataCfg& cfg, const EntryCfg& entry) {
-  auto source = std::make_unique<YoloTxt>(int(cfg.names.size()));
+  auto source = std::make_unique<YoloTxt>(int(cfg.names_of(entry).size()));
   std::error_code ignored;
   std::vector<std::string> paths;
   if (fs::is_directory(entry.path, ignored)) {

@@ -110,6 +110,22 @@ class OnnxEmitter {
 
   void emit(const GraphNode& node, const ops::Add&) { set(node, "Add", {in(node, 0), in(node, 1)}); }
 
+  void emit(const GraphNode& node, const ops::CrossStitch&) {
+    const Tensor* weight = weights_.find(node.params[0]);
+    if (weight == nullptr)
+      fail(ExitCode::kModel, "missing_tensor", "the weights have no tensor {}", quoted(node.params[0]));
+    const Tensor rows = weight->to(DType::kF32);
+    std::string sum;
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const std::string name = fmt::format("{}.{}", node.scope, k);
+      const Tensor row = rows.slice(0, int64_t(k), int64_t(k) + 1).reshape({1, rows.size(1), 1, 1});
+      const std::string term = writer_.node(
+          "Mul", name, {in(node, k), writer_.constant(name + ".weight", row.contiguous())}, shape(node.id));
+      sum = k == 0 ? term : writer_.node("Add", name + ".sum", {sum, term}, shape(node.id));
+    }
+    values_[size_t(node.id)] = sum;
+  }
+
   // Every second row and column from (row, column), in the block order of ops/space_to_depth.h.
   void emit(const GraphNode& node, const ops::SpaceToDepth&) {
     const Shape& x = shape(node.inputs[0]);

@@ -58,9 +58,30 @@ Document* field(Document& map, const std::string& key) {
   return nullptr;
 }
 
+// The same in the rows that are left; a unit after a row that is gone is gone.
+Sharing deploy_sharing(const Sharing& sharing, const RowMap& map) {
+  const auto left = [&](int row) {  // at or before `row`; row 0 stays
+    while (map.to[size_t(row)] < 0) --row;
+    return map.to[size_t(row)];
+  };
+  Sharing out = sharing;
+  if (out.until >= 0) out.until = left(out.until);
+  out.cross_stitch.clear();
+  for (const int row : sharing.cross_stitch)
+    if (map.to[size_t(row)] >= 0) out.cross_stitch.push_back(map.to[size_t(row)]);
+  if (out.cross_stitch.empty() && !is_tied(sharing) && sharing.mode == Sharing::Mode::kSoft)
+    out.mode = Sharing::Mode::kNone;
+  if (out.couple_first >= 0) {
+    out.couple_last = left(out.couple_last);
+    out.couple_first = std::min(left(out.couple_first), out.couple_last);
+  }
+  return out;
+}
+
 // The model description with the dead rows gone and Detect as its head.
 Cfg deploy_cfg(const Cfg& cfg, const RowMap& map) {
   Document document = cfg.document;
+  std::erase_if(document.fields, [](const auto& entry) { return entry.first == "sharing"; });
   size_t old = 0;
   for (const char* key : {"backbone", "head"}) {
     Document* list = field(document, key);
@@ -77,7 +98,7 @@ Cfg deploy_cfg(const Cfg& cfg, const RowMap& map) {
     }
     list->items = std::move(rows);
   }
-  return cfg_from_document(document, cfg.source);
+  return with_sharing(cfg_from_document(document, cfg.source), deploy_sharing(cfg.sharing, map));
 }
 
 // "heads.a.model.118.m.0.bias" -> "heads.a.model.122.m.0.bias".

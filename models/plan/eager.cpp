@@ -52,6 +52,9 @@ class EagerRun {
   void compute(const ops::ScaleShift& p, const GraphNode& node, const std::vector<Tensor>& in, Tensor& y) {
     ops::scale_shift_forward(ctx_, in[0], param(node, 0), p, y);
   }
+  void compute(const ops::CrossStitch&, const GraphNode& node, const std::vector<Tensor>& in, Tensor& y) {
+    ops::cross_stitch_forward(ctx_, in, param(node, 0), y);
+  }
   void compute(const ops::SpaceToDepth&, const GraphNode&, const std::vector<Tensor>& in, Tensor& y) {
     ops::space_to_depth_forward(ctx_, in[0], y);
   }

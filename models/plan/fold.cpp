@@ -31,6 +31,7 @@ class Folder {
     out_.graph = graph;
     out_.graph.nodes.clear();
     out_.graph.params.clear();
+    out_.graph.couplings.clear();
   }
 
   FoldedGraph run() {

@@ -32,6 +32,13 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
       step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias);
     else step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params);
   });
+  for (const GraphNode& node : network->graph_.nodes) {
+    if (!std::holds_alternative<ops::CrossStitch>(node.attrs)) continue;
+    const Tensor* weight = weights.find(node.params[0]);
+    if (weight == nullptr)
+      fail(ExitCode::kModel, "missing_tensor", "the weights have no tensor {}", quoted(node.params[0]));
+    network->cross_stitches_[node.id] = ops::blocked::pack_cross_stitch(weight->to(DType::kF32));
+  }
   host_allocator()->release_cached();  // folded weights on their way to the packed ones
   network->merge_epilogues();
   return network;
@@ -41,6 +48,7 @@ size_t Network::weight_bytes() const {
   size_t bytes = 0;
   for (const auto& [id, step] : convs_)
     bytes += step.winograd ? step.winograd->size_bytes() : step.direct->size_bytes();
+  for (const auto& [id, weight] : cross_stitches_) bytes += weight.size_bytes();
   return bytes;
 }
 

@@ -32,6 +32,7 @@ class Network {
   // last one.
   int value_of(int node) const { return value_of_[size_t(node)]; }
   const ConvStep& conv(int node) const { return convs_.at(node); }
+  const Tensor& cross_stitch(int node) const { return cross_stitches_.at(node); }  // packed
   size_t weight_bytes() const;
 
  private:
@@ -39,6 +40,7 @@ class Network {
   Graph graph_;
   std::vector<int> value_of_;
   std::map<int, ConvStep> convs_;  // by convolution node
+  std::map<int, Tensor> cross_stitches_;
 };
 
 }  // namespace mtyolo::models

@@ -141,6 +141,19 @@ class Plan::Compiler {
         });
   }
 
+  void emit(const GraphNode& node, const ops::CrossStitch&) {
+    std::vector<MapIn> inputs;
+    for (const int input : node.inputs) inputs.push_back(use(input));
+    plan_.add_step(
+        node, detail(node.id),
+        [inputs, weight = net_.cross_stitch(node.id), y = use(node.id)](Context& ctx, State& state) {
+          std::vector<blocked::Map> x;
+          for (const MapIn& input : inputs) x.push_back(input(state));
+          blocked::cross_stitch(ctx, x, weight, y(state));
+          blocked::zero_halo(ctx, y(state));
+        });
+  }
+
   void emit(const GraphNode& node, const ops::SpaceToDepth&) {
     plan_.add_step(node, detail(node.id),
                    [x = use(node.inputs[0]), y = use(node.id)](Context& ctx, State& state) {
@@ -204,9 +217,9 @@ Plan::Plan(std::shared_ptr<const Network> network, int64_t n, int64_t h, int64_t
 }
 
 void Plan::add_step(const GraphNode& node, const std::string& detail, Run run) {
-  static constexpr const char* kNames[] = {"input",       "conv2d",         "batch_norm",   "activation",
-                                           "max_pool2d",  "upsample",       "concat",       "add",
-                                           "scale_shift", "space_to_depth", "detect_decode"};
+  static constexpr const char* kNames[] = {"input",       "conv2d",         "batch_norm",    "activation",
+                                           "max_pool2d",  "upsample",       "concat",        "add",
+                                           "scale_shift", "space_to_depth", "detect_decode", "cross_stitch"};
   double flops = 0;
   if (const auto* conv = std::get_if<ops::Conv2d>(&node.attrs))
     flops = 2.0 * double(shapes_[size_t(node.id)].numel()) * double(conv->kernel_h * conv->kernel_w) *

@@ -15,37 +15,38 @@ void check_same_size(const char* op, const Map& a, const Map& b) {
       b.view.channels, b.view.h, b.view.w);
 }
 
-template <class T>
-void pack_row(const Tensor& t, int64_t image, int row, const Map& map, float* to) {
+template <class T, class E>
+void pack_row(const Tensor& t, int64_t image, int row, const MapView& map) {
   const T* from = t.data<T>() + image * t.stride(0) + row * t.stride(2);
-  for (int c = 0; c < map.view.channels; ++c) {
-    float* at = to + (c / kBlock) * map.view.block_stride + c % kBlock;
+  for (int c = 0; c < map.channels; ++c) {
+    E* at = element<E>(map, c, row, 0);
     const T* channel = from + c * t.stride(1);
-    for (int j = 0; j < map.view.w; ++j) {
+    for (int j = 0; j < map.w; ++j) {
       const T value = channel[j * t.stride(3)];
-      if constexpr (std::is_same_v<T, uint8_t>) at[int64_t(j) * map.view.pixel] = float(value) / 255.0f;
-      else at[int64_t(j) * map.view.pixel] = value;
+      if constexpr (std::is_same_v<T, uint8_t>) at[int64_t(j) * map.pixel] = E(float(value) / 255.0f);
+      else at[int64_t(j) * map.pixel] = E(value);
     }
   }
 }
 
 }  // namespace
 
-float* element(const MapView& m, int channel, int row, int column) {
-  return m.data + (channel / kBlock) * m.block_stride + row * m.row_stride + int64_t(column) * m.pixel +
-         channel % kBlock;
+size_t element_bytes(const MapView& m, int64_t count) {
+  return size_t(count) * (m.type == Element::kBF16 ? sizeof(BFloat16) : sizeof(float));
 }
 
-MapView Map::image(int i) const {
-  MapView v = view;
-  v.data += i * image_stride;
+MapView moved(const MapView& m, int64_t elements) {
+  MapView v = m;
+  with_type(m, [&](auto value) { v.data = static_cast<decltype(value)*>(m.data) + elements; });
   return v;
 }
+
+MapView Map::image(int i) const { return moved(view, i * image_stride); }
 
 Map Map::channels(int first, int count) const {
   MTYOLO_CHECK(first % kBlock == 0 && view.pixel == kBlock, "blocked map: channel {} begins no block", first);
   Map m = *this;
-  m.view.data += first / kBlock * view.block_stride;
+  m.view = moved(view, first / kBlock * view.block_stride);
   m.view.channels = count;
   return m;
 }
@@ -55,8 +56,8 @@ int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel) {
   return n * blocks * (h + 2 * halo) * (w + 2 * halo) * pixel;
 }
 
-Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pixel) {
-  MTYOLO_CHECK(pixel == kBlock || channels <= pixel, "blocked map: {} channels in {} floats", channels,
+Map make_map(void* memory, int n, int channels, int h, int w, int halo, int pixel, Element type) {
+  MTYOLO_CHECK(pixel == kBlock || channels <= pixel, "blocked map: {} channels in {} elements", channels,
                pixel);
   Map m;
   m.n = n;
@@ -64,7 +65,9 @@ Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pix
   m.view.h = h, m.view.w = w, m.view.halo = halo, m.view.pixel = pixel;
   m.view.row_stride = int64_t(w + 2 * halo) * pixel;
   m.view.block_stride = m.view.row_stride * (h + 2 * halo);
-  m.view.data = memory + halo * m.view.row_stride + int64_t(halo) * pixel;
+  m.view.type = type;
+  m.view.data = memory;
+  m.view = moved(m.view, halo * m.view.row_stride + int64_t(halo) * pixel);
   m.image_stride = map_floats(1, channels, h, w, halo, pixel);
   return m;
 }
@@ -74,16 +77,17 @@ void zero_halo(Context& ctx, const Map& map) {
   if (halo == 0) return;
   const auto zero_blocks = [&](int image, int begin, int end) {
     const MapView m = map.image(image);
-    const size_t row_bytes = size_t(m.row_stride) * sizeof(float),
-                 side = size_t(halo) * size_t(m.pixel) * sizeof(float);
+    const int64_t row_bytes = int64_t(element_bytes(m, m.row_stride)),
+                  pixel_bytes = int64_t(element_bytes(m, m.pixel));
+    const size_t row_size = size_t(row_bytes), side = size_t(halo * pixel_bytes);
     for (int b = begin; b < end; ++b) {
-      float* first = m.data + b * m.block_stride - int64_t(halo) * m.pixel;
-      for (int i = 1; i <= halo; ++i) std::memset(first - i * m.row_stride, 0, row_bytes);
+      auto* first = static_cast<std::byte*>(moved(m, b * m.block_stride - int64_t(halo) * m.pixel).data);
+      for (int i = 1; i <= halo; ++i) std::memset(first - i * row_bytes, 0, row_size);
       for (int i = 0; i < m.h; ++i) {
-        std::memset(first + i * m.row_stride, 0, side);
-        std::memset(first + i * m.row_stride + int64_t(halo + m.w) * m.pixel, 0, side);
+        std::memset(first + i * row_bytes, 0, side);
+        std::memset(first + i * row_bytes + (halo + m.w) * pixel_bytes, 0, side);
       }
-      for (int i = 0; i < halo; ++i) std::memset(first + (m.h + i) * m.row_stride, 0, row_bytes);
+      for (int i = 0; i < halo; ++i) std::memset(first + (m.h + i) * row_bytes, 0, row_size);
     }
   };
   for_blocks(ctx, map, zero_blocks);
@@ -128,8 +132,11 @@ void copy_channels(Context& ctx, const Map& x, const Map& y, int y_first) {
   ctx.pool().parallel_for(int64_t(x.n) * x.view.h, [&](int64_t i) {
     const MapView from = x.image(int(i / x.view.h)), to = y.image(int(i / x.view.h));
     const int row = int(i % x.view.h);
-    for (int c = 0; c < from.channels; ++c)
-      for (int j = 0; j < from.w; ++j) *element(to, y_first + c, row, j) = *element(from, c, row, j);
+    with_type(to, [&](auto value) {
+      using T = decltype(value);
+      for (int c = 0; c < from.channels; ++c)
+        for (int j = 0; j < from.w; ++j) *element<T>(to, y_first + c, row, j) = *element<T>(from, c, row, j);
+    });
   });
 }
 
@@ -153,9 +160,12 @@ void pack(Context& ctx, const Tensor& nchw, const Map& map) {
   ctx.pool().parallel_for(int64_t(map.n) * map.view.h, [&](int64_t i) {
     const int64_t image = i / map.view.h;
     const int row = int(i % map.view.h);
-    float* to = map.image(int(image)).data + row * map.view.row_stride;
-    if (nchw.dtype() == DType::kU8) pack_row<uint8_t>(nchw, image, row, map, to);
-    else pack_row<float>(nchw, image, row, map, to);
+    const MapView to = map.image(int(image));
+    with_type(to, [&](auto value) {
+      using E = decltype(value);
+      if (nchw.dtype() == DType::kU8) pack_row<uint8_t, E>(nchw, image, row, to);
+      else pack_row<float, E>(nchw, image, row, to);
+    });
   });
   zero_halo(ctx, map);
 }
@@ -167,10 +177,12 @@ void unpack(Context& ctx, const Map& map, Tensor& nchw) {
   ctx.pool().parallel_for(int64_t(map.n) * map.view.channels, [&](int64_t i) {
     const int image = int(i / map.view.channels), channel = int(i % map.view.channels);
     const MapView from = map.image(image);
-    for (int row = 0; row < from.h; ++row)
-      for (int j = 0; j < from.w; ++j)
-        to[image * nchw.stride(0) + channel * nchw.stride(1) + row * nchw.stride(2) + j * nchw.stride(3)] =
-            *element(from, channel, row, j);
+    with_type(from, [&](auto value) {
+      for (int row = 0; row < from.h; ++row)
+        for (int j = 0; j < from.w; ++j)
+          to[image * nchw.stride(0) + channel * nchw.stride(1) + row * nchw.stride(2) + j * nchw.stride(3)] =
+              float(*element<decltype(value)>(from, channel, row, j));
+    });
   });
 }
 

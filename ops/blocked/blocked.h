@@ -1,14 +1,16 @@
 // Activations in blocks of 16 channels, and the operations of the inference plan on them.
 //
-// A map [N, C, H, W] is stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16] f32. A channel range that
+// A map [N, C, H, W] is stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16], f32 or bf16 (training with
+// --dtype bf16; the ops below that say nothing take f32 alone). A channel range that
 // begins at a multiple of 16 is a view, so concatenation costs nothing; the halo is zero and stands for the
 // padding of the convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with
-// at most 4 channels that only a convolution reads (the image) use 4 floats per pixel.
+// at most 4 channels that only a convolution reads (the image) use 4 elements per pixel.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/context.h"
@@ -24,7 +26,7 @@ namespace mtyolo::ops::blocked {
 // A map of a whole batch. Borrows its memory.
 struct Map {
   MapView view;              // image 0
-  int64_t image_stride = 0;  // floats between images
+  int64_t image_stride = 0;  // elements between images
   int n = 1;
 
   MapView image(int i) const;
@@ -32,27 +34,28 @@ struct Map {
   int blocks() const { return (view.channels + kBlock - 1) / kBlock; }
 };
 
-// Floats that a map needs, and the map over given memory.
+// Elements that a map needs, and the map over given memory.
 int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel = kBlock);
-Map make_map(float* memory, int n, int channels, int h, int w, int halo, int pixel = kBlock);
+Map make_map(void* memory, int n, int channels, int h, int w, int halo, int pixel = kBlock,
+             Element type = Element::kF32);
 void zero_halo(Context& ctx, const Map& map);
 
 // The best kernels of this machine (or those named by the environment variable MTYOLO_ISA), and those of the
 // named instruction set
-// ("baseline", "avx2", "avx512"), nullptr if this machine cannot run it.
+// ("baseline", "avx2", "avx512", "avx512bf16"), nullptr if this machine cannot run it.
 const KernelTable& kernels();
 const KernelTable* kernels_for(std::string_view isa);
 
 Epilogue to_epilogue(ActivationKind kind);
 
 // Weights of a convolution in the order the kernel reads them: [panel][input block][kernel row][kernel
-// column] [lane][16 or 32 output channels]. Groups: each panel holds the input blocks its channels use, zeros
-// elsewhere.
+// column] [lane][16 or 32 output channels], for bf16 maps rounded to bf16, in pairs of lanes (ConvTask).
+// Groups: each panel holds the input blocks its channels use, zeros elsewhere.
 class PackedConv {
  public:
   // weight [O, C/groups, kh, kw] and bias [O] or undefined, any floating type, any strides.
   PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, const Conv2d& params,
-             const KernelTable& table = kernels());
+             const KernelTable& table = kernels(), Element type = Element::kF32);
   const Conv2d& params() const { return params_; }
   int in_channels() const { return in_channels_; }
   int out_channels() const { return out_channels_; }
@@ -61,19 +64,22 @@ class PackedConv {
  private:
   friend void conv2d_part(Context&, const PackedConv&, const struct ConvCall&);
   struct Panel {
-    int64_t offset;              // floats into weights_
+    int64_t offset;              // floats or pairs into weights_
     int block_begin, block_end;  // input blocks
   };
-  void pack_panel(int panel, const Tensor& weight);
+  void pack_panel(Context& ctx, int panel, const Tensor& weight);
+  void pack_block(int first, int last, int lane_begin, int lane_end, const Tensor& weight, float* to) const;
 
   const KernelTable* table_;
+  Element type_;
   Conv2d params_;
   int in_channels_, out_channels_;
   std::vector<Panel> panels_;
   Tensor weights_, bias_;
 };
 
-// y = activation(conv(x)) + residual. x's halo must cover the padding. Throws Error when shapes do not fit.
+// y = activation(conv(x)) + residual, all of the type that the weights are packed for. x's halo must cover
+// the padding. Throws Error when shapes do not fit.
 struct ConvCall {
   Map x, y;
   std::optional<Map> residual;
@@ -92,15 +98,31 @@ void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, flo
 void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y);
 void upsample(Context& ctx, const Map& x, int scale, const Map& y);  // scale 1 copies
 void add(Context& ctx, const Map& a, const Map& b, const Map& y);
+// Weights of ops/cross_stitch.h padded to whole blocks, and the unit; y is none of x.
+Tensor pack_cross_stitch(const Tensor& weight);
+void cross_stitch(Context& ctx, std::span<const Map> x, const Tensor& packed, const Map& y);
 void activate(Context& ctx, const Map& y, const Activation& activation);  // in place
 
-// Slow general forms for what is rare: channel ranges that do not begin at a multiple of 16.
+// Slow general forms for what is rare: channel ranges that do not begin at a multiple of 16. Any type.
 void copy_channels(Context& ctx, const Map& x, const Map& y, int y_first);
 void space_to_depth(Context& ctx, const Map& x, const Map& y);
-// Address of one channel of a pixel.
-float* element(const MapView& m, int channel, int row, int column);
+// One channel of a pixel of a map of type T: float or BFloat16. with_type calls f(T{}) with the type of a
+// map.
+template <class T = float>
+T* element(const MapView& m, int channel, int row, int column) {
+  return static_cast<T*>(m.data) + (channel / kBlock) * m.block_stride + row * m.row_stride +
+         int64_t(column) * m.pixel + channel % kBlock;
+}
+template <class F>
+void with_type(const MapView& m, F&& f) {
+  if (m.type == Element::kBF16) f(BFloat16{});
+  else f(float{});
+}
+// The view moved by some elements; bytes of `count` elements.
+MapView moved(const MapView& m, int64_t elements);
+size_t element_bytes(const MapView& m, int64_t count);
 
-// [N,C,H,W] of any strides, f32 or u8 (divided by 255 in f32), to a map, and a map back to f32.
+// [N,C,H,W] of any strides, f32 or u8 (divided by 255 in f32), to a map of any type, and one back to f32.
 void pack(Context& ctx, const Tensor& nchw, const Map& map);
 void unpack(Context& ctx, const Map& map, Tensor& nchw);
 

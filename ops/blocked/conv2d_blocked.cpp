@@ -20,7 +20,7 @@ struct Split {
 Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels, int threads) {
   constexpr double kRowsBudget = 384 << 10;  // bytes of input rows that share the cache with a weight panel
   const Conv2d& p = conv.params();
-  const double row_bytes = double(x.view.w) * conv.in_channels() * 4;
+  const double row_bytes = double(element_bytes(x.view, int64_t(x.view.w) * conv.in_channels()));
   const double x_bytes = row_bytes * x.view.h, w_bytes = double(conv.size_bytes());
   const int overlap = std::max(0, p.dilation_h * (p.kernel_h - 1) + 1 - p.stride_h);
   const int rows = std::clamp(int((kRowsBudget / row_bytes - overlap) / p.stride_h), 1, y.view.h);
@@ -36,8 +36,8 @@ Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels,
 }  // namespace
 
 PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, const Conv2d& params,
-                       const KernelTable& table)
-    : table_(&table), params_(params) {
+                       const KernelTable& table, Element type)
+    : table_(&table), type_(type), params_(params) {
   const Shape& s = weight.shape();
   MTYOLO_CHECK(s.rank() == 4 && s[2] == params.kernel_h && s[3] == params.kernel_w && params.groups >= 1 &&
                    s[0] % params.groups == 0,
@@ -54,7 +54,8 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
     Panel panel{floats, first_group * group_in / kBlock, ((last_group + 1) * group_in - 1) / kBlock + 1};
     panels_.push_back(panel);
     const int lanes = std::min(panel.block_end * kBlock, in_channels_) - panel.block_begin * kBlock;
-    floats += int64_t(lanes) * params.kernel_h * params.kernel_w * table.panel;
+    floats += int64_t(type == Element::kBF16 ? (lanes + 1) / 2 : lanes) * params.kernel_h * params.kernel_w *
+              table.panel;
   }
   weights_ = Tensor::empty({floats}, DType::kF32, ctx.allocator());
   bias_ = Tensor::zeros({int64_t(count) * table.panel}, DType::kF32, ctx.allocator());
@@ -64,7 +65,7 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
     bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
   }
   const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
-  ctx.pool().parallel_for(count, [&](int64_t i) { pack_panel(int(i), source); });
+  ctx.pool().parallel_for(count, [&](int64_t i) { pack_panel(ctx, int(i), source); });
 }
 
 // Rows of a weight lie a power of two apart: reading along them and scattering into the small destination
@@ -89,28 +90,41 @@ void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, flo
       }
 }
 
-void PackedConv::pack_panel(int index, const Tensor& weight) {
-  const Panel& panel = panels_[size_t(index)];
+// [tap][lane][panel] of outputs [first, last) and input lanes [lane_begin, lane_end).
+void PackedConv::pack_block(int first, int last, int lane_begin, int lane_end, const Tensor& weight,
+                            float* to) const {
   const int width = table_->panel, taps = params_.kernel_h * params_.kernel_w;
   const int group_in = in_channels_ / params_.groups, group_out = out_channels_ / params_.groups;
+  const int64_t lanes = lane_end - lane_begin;
+  // What belongs to another group or beyond the last output is zero.
+  if (params_.groups > 1 || last - first < width) std::fill_n(to, taps * lanes * width, 0.0f);
+  for (int out = first; out < last;) {
+    const int group = out / group_out, group_begin = group * group_in;
+    const int end = std::min(last, (group + 1) * group_out);
+    const int in_begin = std::max(lane_begin, group_begin),
+              in_end = std::min(lane_end, group_begin + group_in);
+    if (in_begin < in_end)
+      gather_weight(weight, out, end - out, in_begin - group_begin, in_end - in_begin,
+                    to + int64_t(in_begin - lane_begin) * width + (out - first), lanes * width, width);
+    out = end;
+  }
+}
+
+void PackedConv::pack_panel(Context& ctx, int index, const Tensor& weight) {
+  const Panel& panel = panels_[size_t(index)];
+  const int width = table_->panel, taps = params_.kernel_h * params_.kernel_w;
   const int first = index * width, last = std::min(first + width, out_channels_);
-  float* to = weights_.data<float>() + panel.offset;
+  const bool pairs = type_ == Element::kBF16;
+  const Tensor scratch =
+      pairs ? Tensor::empty({taps, kBlock, width}, DType::kF32, ctx.allocator()) : Tensor();
+  auto* to = static_cast<float*>(weights_.raw()) + panel.offset;
   for (int block = panel.block_begin; block < panel.block_end; ++block) {
-    const int lane_begin = block * kBlock, lane_end = std::min(lane_begin + kBlock, in_channels_);
-    const int64_t lanes = lane_end - lane_begin;
-    // What belongs to another group or beyond the last output is zero.
-    if (params_.groups > 1 || last - first < width) std::fill_n(to, taps * lanes * width, 0.0f);
-    for (int out = first; out < last;) {
-      const int group = out / group_out, group_begin = group * group_in;
-      const int end = std::min(last, (group + 1) * group_out);
-      const int in_begin = std::max(lane_begin, group_begin),
-                in_end = std::min(lane_end, group_begin + group_in);
-      if (in_begin < in_end)
-        gather_weight(weight, out, end - out, in_begin - group_begin, in_end - in_begin,
-                      to + int64_t(in_begin - lane_begin) * width + (out - first), lanes * width, width);
-      out = end;
-    }
-    to += taps * lanes * width;
+    const int lane_begin = block * kBlock, lanes = std::min(kBlock, in_channels_ - lane_begin);
+    pack_block(first, last, lane_begin, lane_begin + lanes, weight, pairs ? scratch.data<float>() : to);
+    for (int tap = 0; pairs && tap < taps; ++tap)
+      table_->pair_lanes(scratch.data<float>() + int64_t(tap) * lanes * width, lanes,
+                         reinterpret_cast<uint32_t*>(to) + int64_t(tap) * ((lanes + 1) / 2) * width);
+    to += int64_t(taps) * (pairs ? (lanes + 1) / 2 : lanes) * width;
   }
 }
 
@@ -132,6 +146,8 @@ void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call) {
   const Map &x = call.x, &y = call.y;
   const int panels = int(conv.panels_.size());
   const int panel_blocks = conv.table_->panel / kBlock;
+  MTYOLO_CHECK(x.view.type == conv.type_ && y.view.type == conv.type_,
+               "conv2d: maps and packed weights differ in type");
   const Split split = split_rows(conv, x, y, panels, ctx.pool().size());
   const int chunks = (y.view.h + split.rows - 1) / split.rows;
 
@@ -155,7 +171,7 @@ void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call) {
     task.row_end = std::min(y.view.h, task.row_begin + split.rows);
     task.epilogue = to_epilogue(call.activation.kind);
     task.slope = call.activation.slope;
-    conv.table_->conv(task);
+    (conv.type_ == Element::kBF16 ? conv.table_->conv_bf16 : conv.table_->conv)(task);
   };
   if (split.all_panels) {
     ctx.pool().parallel_for(int64_t(y.n) * chunks, [&](int64_t i) {

@@ -6,6 +6,7 @@
 // (which may be negative). Likewise for columns: s*s small convolutions with the multiplications of the
 // forward pass in all.
 #include <algorithm>
+#include <cstring>
 
 #include "ops/blocked/training.h"
 #include "ops/blocked/winograd.h"
@@ -52,7 +53,7 @@ Tensor phase_weight(const Tensor& weight, const Conv2d& p, const Phase& rows, co
 
 Tensor with_halo(Context& ctx, const Tensor& t, int halo) {
   if (t.halo() >= halo) return t;
-  Tensor wide = Tensor::empty_blocked(t.shape(), halo, ctx.allocator());
+  Tensor wide = Tensor::empty_blocked(t.shape(), halo, ctx.allocator(), t.dtype());
   copy(ctx, t, wide);
   return wide;
 }
@@ -60,7 +61,7 @@ Tensor with_halo(Context& ctx, const Tensor& t, int halo) {
 // The pixels of gx with row remainder `row` and column remainder `column`.
 Map phase_map(const Map& gx, const Conv2d& p, int row, int column, const Phase& rows, const Phase& columns) {
   Map m = gx;
-  m.view.data += row * m.view.row_stride + int64_t(column) * kBlock;
+  m.view = moved(m.view, row * m.view.row_stride + int64_t(column) * kBlock);
   m.view.row_stride *= p.stride_h;
   m.view.pixel = kBlock * p.stride_w;
   m.view.h = rows.size, m.view.w = columns.size;
@@ -72,17 +73,24 @@ void fill_zero(Context& ctx, const Map& map) {
   for_blocks(ctx, map, [&](int image, int begin, int end) {
     const MapView m = map.image(image);
     for (int b = begin; b < end; ++b)
-      for (int i = 0; i < m.h; ++i) std::fill_n(element(m, b * kBlock, i, 0), int64_t(m.w) * kBlock, 0.0f);
+      for (int i = 0; i < m.h; ++i)
+        std::memset(moved(m, b * m.block_stride + i * m.row_stride).data, 0,
+                    element_bytes(m, int64_t(m.w) * kBlock));
   });
+}
+
+// A pair of bf16 products costs what an f32 one does, so that Winograd's form would gain nothing.
+bool takes_winograd(const Map& x, const Conv2d& p, int out_channels) {
+  return x.view.type == Element::kF32 && winograd_refuses(p, x.view.channels, out_channels) == nullptr;
 }
 
 void forward(Context& ctx, const Map& x, const Tensor& weight, const Tensor& bias, const Conv2d& p,
              Tensor& y) {
   const Map out = map_of(y);
   const ConvCall call{x, out, {}, {}};
-  if (x.view.pixel == kBlock && winograd_refuses(p, x.view.channels, out.view.channels) == nullptr)
+  if (x.view.pixel == kBlock && takes_winograd(x, p, out.view.channels))
     conv2d(ctx, WinogradConv(ctx, weight, bias), call);
-  else conv2d(ctx, PackedConv(ctx, weight, bias, p), call);
+  else conv2d(ctx, PackedConv(ctx, weight, bias, p, kernels(), x.view.type), call);
   zero_halo(ctx, out);
 }
 
@@ -102,7 +110,7 @@ void conv2d_forward(Context& ctx, const Tensor& x, const Tensor& weight, const T
 
 void conv2d_forward_plain(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
                           const Conv2d& p, Tensor& y) {
-  const PlainMap packed(ctx, x, std::max(p.pad_h, p.pad_w));
+  const PlainMap packed(ctx, x, std::max(p.pad_h, p.pad_w), y.dtype());
   forward(ctx, packed.map, weight, bias, p, y);
 }
 
@@ -140,9 +148,8 @@ void conv2d_dgrad(Context& ctx, const Tensor& gy, const Tensor& weight, const Co
       const Tensor w = phase_weight(weight, p, row, column);
       ConvCall call{map_of(source), phase_map(to, p, i, j, row, column), {}, {}};
       if (mode == GradMode::kAccumulate) call.residual = call.y;
-      if (winograd_refuses(part, int(w.size(1)), int(w.size(0))) == nullptr)
-        conv2d(ctx, WinogradConv(ctx, w, {}), call);
-      else conv2d_part(ctx, PackedConv(ctx, w, {}, part), call);
+      if (takes_winograd(call.x, part, int(w.size(0)))) conv2d(ctx, WinogradConv(ctx, w, {}), call);
+      else conv2d_part(ctx, PackedConv(ctx, w, {}, part, kernels(), to.view.type), call);
     }
   if (mode == GradMode::kOverwrite) zero_halo(ctx, to);
 }

@@ -1,7 +1,7 @@
 // Gradient of a convolution's weight on blocked maps.
 //
 // Direct form: for a panel of output channels, an input block and a tap, the products of x and gy summed over
-// pixels (outer_kernel.cpp). The pixels are cut into parts with sums of their own, added in order at the end;
+// pixels (outer_tile.h). The pixels are cut into parts with sums of their own, added in order at the end;
 // how many depends on shapes alone. Within a part, pieces of about 128 pixels stay in the first-level cache.
 // 3x3 layers with stride 1: Winograd's form, 16 products per 2x2 pixels instead of 36 (winograd_kernel.cpp).
 #include <algorithm>
@@ -22,7 +22,7 @@ struct Weight {
       : table(k), params(p), mode(m), gw(g) {
     panels = divide_up(gy.view.channels, k.panel);
     blocks = x.blocks();
-    lanes = std::min(kBlock, (x.view.channels + 3) / 4 * 4);
+    lanes = lanes_of(0, x.view.channels);
   }
 
   // Blocks of input channels that the outputs of a panel read.
@@ -34,6 +34,9 @@ struct Weight {
   }
   int panel_blocks(int panel, const Map& gy) const {
     return std::min(table.panel / kBlock, gy.blocks() - panel * (table.panel / kBlock));
+  }
+  int lanes_of(int block, int channels) const {
+    return std::min(kBlock, (channels - block * kBlock + 3) / 4 * 4);
   }
   // Sums of one panel and input block, at sums[lane * lane_stride + tap * tap_stride + o], to gw.
   void put(int panel, int block, const float* sums, int64_t lane_stride, int64_t tap_stride) const {
@@ -66,10 +69,11 @@ class DirectWgrad {
     taps_ = p.kernel_h * p.kernel_w;
     pair_floats_ = int64_t(taps_) * w_.lanes * w_.table.panel;
     // Pieces: small enough for the first-level cache, and their input channels for the second.
-    constexpr int kPixels = 128, kFewest = 32;
-    constexpr int64_t kInputFloats = 96 << 10;
+    const int wide = x.view.type == Element::kBF16 ? 2 : 1;
+    const int most = 128 * wide, fewest = 32 * wide;
+    const int64_t input = (96 << 10) * wide;
     const int64_t stride = int64_t(p.stride_h) * p.stride_w;
-    const int pixels = int(std::clamp<int64_t>(kInputFloats / (x.view.channels * stride), kFewest, kPixels));
+    const int pixels = int(std::clamp<int64_t>(input / (x.view.channels * stride), fewest, most));
     columns_ = divide_up(gy.view.w, divide_up(gy.view.w, pixels));
     rows_ = std::clamp(pixels / columns_, 1, gy.view.h);
     row_pieces_ = divide_up(gy.view.h, rows_), column_pieces_ = divide_up(gy.view.w, columns_);
@@ -88,7 +92,7 @@ class DirectWgrad {
     float* sums = memory.data<float>();
     ctx.pool().parallel_for(int64_t(parts_) * groups_, [&](int64_t i) {
       const int part = int(i / groups_), group = int(i % groups_);
-      run_part(part, group * w_.panels / groups_, (group + 1) * w_.panels / groups_,
+      run_part(ctx, part, group * w_.panels / groups_, (group + 1) * w_.panels / groups_,
                sums + part * part_floats);
     });
     ctx.pool().parallel_for(int64_t(w_.panels) * w_.blocks, [&](int64_t i) {
@@ -103,40 +107,121 @@ class DirectWgrad {
   }
 
  private:
-  void run_part(int part, int panel_begin, int panel_end, float* sums) const {
-    const int64_t all = int64_t(gy_.n) * row_pieces_ * column_pieces_;
-    const int64_t begin = part * all / parts_, end = (part + 1) * all / parts_;
-    for (int64_t piece = begin; piece < end; ++piece)
-      for (int panel = panel_begin; panel < panel_end; ++panel) run_piece(piece, panel, piece > begin, sums);
+  // Some pixels of one image.
+  struct Piece {
+    MapView x, gy;
+    int row, column, rows, columns;
+  };
+  Piece piece_at(int64_t i) const {
+    Piece p;
+    p.column = int(i % column_pieces_) * columns_;
+    p.row = int(i / column_pieces_ % row_pieces_) * rows_;
+    const int image = int(i / (int64_t(column_pieces_) * row_pieces_));
+    p.x = x_.image(image), p.gy = gy_.image(image);
+    p.rows = std::min(rows_, p.gy.h - p.row), p.columns = std::min(columns_, p.gy.w - p.column);
+    return p;
+  }
+  // Elements from the start of x to what tap (u, v) of a block reads for the first pixel.
+  int64_t offset(const Piece& piece, int block, int u, int v) const {
+    const Conv2d& p = w_.params;
+    return block * piece.x.block_stride +
+           (int64_t(piece.row) * p.stride_h - p.pad_h + u * p.dilation_h) * piece.x.row_stride +
+           (int64_t(piece.column) * p.stride_w - p.pad_w + v * p.dilation_w) * piece.x.pixel;
+  }
+  float* sums_of(float* sums, int panel, int block, int tap) const {
+    return sums + (int64_t(panel) * w_.blocks + block) * pair_floats_ +
+           int64_t(tap) * w_.lanes * w_.table.panel;
   }
 
-  void run_piece(int64_t piece, int panel, bool add, float* sums) const {
+  void run_part(Context& ctx, int part, int panel_begin, int panel_end, float* sums) const {
+    const int64_t all = int64_t(gy_.n) * row_pieces_ * column_pieces_;
+    const int64_t begin = part * all / parts_, end = (part + 1) * all / parts_;
+    if (x_.view.type == Element::kBF16) {
+      const PairedPixels paired(ctx, *this, panel_begin, panel_end);
+      for (int64_t i = begin; i < end; ++i) paired.run(piece_at(i), i > begin, sums);
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i)
+      for (int panel = panel_begin; panel < panel_end; ++panel)
+        run_piece(piece_at(i), panel, i > begin, sums);
+  }
+
+  void run_piece(const Piece& piece, int panel, bool add, float* sums) const {
     const Conv2d& p = w_.params;
-    const int column = int(piece % column_pieces_) * columns_;
-    const int row = int(piece / column_pieces_ % row_pieces_) * rows_;
-    const int image = int(piece / (int64_t(column_pieces_) * row_pieces_));
-    const MapView x = x_.image(image), gy = gy_.image(image);
+    const MapView &x = piece.x, &gy = piece.gy;
     OuterTask task;
     task.x_row = p.stride_h * x.row_stride, task.x_pixel = int64_t(p.stride_w) * x.pixel;
     task.gy_row = gy.row_stride, task.gy_block = gy.block_stride;
-    task.rows = std::min(rows_, gy.h - row), task.columns = std::min(columns_, gy.w - column);
+    task.rows = piece.rows, task.columns = piece.columns;
     task.blocks = w_.panel_blocks(panel, gy_);
-    task.gy = gy.data + int64_t(panel) * (w_.table.panel / kBlock) * gy.block_stride + row * gy.row_stride +
-              int64_t(column) * kBlock;
+    task.gy = element(gy, panel * w_.table.panel, piece.row, piece.column);
     task.add = add;
     const auto [begin, end] = w_.input_blocks(panel);
     for (int block = begin; block < end; ++block) {
-      task.lanes = std::min(kBlock, (x.channels - block * kBlock + 3) / 4 * 4);
-      task.sums = sums + (int64_t(panel) * w_.blocks + block) * pair_floats_;
-      for (int u = 0; u < p.kernel_h; ++u)
-        for (int v = 0; v < p.kernel_w; ++v, task.sums += int64_t(w_.lanes) * w_.table.panel) {
-          task.x = x.data + block * x.block_stride +
-                   (int64_t(row) * p.stride_h - p.pad_h + u * p.dilation_h) * x.row_stride +
-                   (int64_t(column) * p.stride_w - p.pad_w + v * p.dilation_w) * x.pixel;
-          w_.table.outer(task);
-        }
+      task.lanes = w_.lanes_of(block, x.channels);
+      for (int tap = 0; tap < taps_; ++tap) {
+        task.x = moved(x, offset(piece, block, tap / p.kernel_w, tap % p.kernel_w)).data;
+        task.sums = sums_of(sums, panel, block, tap);
+        w_.table.outer(task);
+      }
     }
   }
+
+  // bf16: pixels are paired for the panels of gy once per piece, for x once per block and tap.
+  class PairedPixels {
+   public:
+    PairedPixels(Context& ctx, const DirectWgrad& wgrad, int panel_begin, int panel_end)
+        : g_(wgrad), begin_(panel_begin), end_(panel_end) {
+      block_ = int64_t(g_.rows_) * divide_up(g_.columns_, 2) * kBlock;
+      panel_ = g_.w_.table.panel / kBlock * block_;
+      memory_ = Tensor::empty({block_ + (end_ - begin_) * panel_}, DType::kI32, ctx.allocator());
+    }
+
+    void run(const Piece& piece, bool add, float* sums) const {
+      const Weight& w = g_.w_;
+      auto* const x_pairs = reinterpret_cast<uint32_t*>(memory_.data<int32_t>());
+      uint32_t* const gy_pairs = x_pairs + block_;
+      for (int panel = begin_; panel < end_; ++panel)
+        for (int b = 0; b < w.panel_blocks(panel, g_.gy_); ++b)
+          pair(element<Bf16>(piece.gy, panel * w.table.panel + b * kBlock, piece.row, piece.column),
+               piece.gy.row_stride, kBlock, kBlock, piece, gy_pairs + (panel - begin_) * panel_ + b * block_);
+      OuterTask task;
+      task.x = x_pairs, task.x_pixel = kBlock, task.gy_block = block_;
+      task.columns = piece.rows * divide_up(piece.columns, 2);
+      task.add = add;
+      for (int block = 0; block < w.blocks; ++block)
+        for (int tap = 0; tap < g_.taps_; ++tap) run_tap(piece, block, tap, x_pairs, gy_pairs, task, sums);
+    }
+
+   private:
+    void pair(const Bf16* from, int64_t row, int64_t pixel, int lanes, const Piece& piece,
+              uint32_t* to) const {
+      g_.w_.table.pair_pixels({from, row, pixel, piece.rows, piece.columns, lanes, to});
+    }
+
+    void run_tap(const Piece& piece, int block, int tap, uint32_t* x_pairs, const uint32_t* gy_pairs,
+                 OuterTask task, float* sums) const {
+      const Weight& w = g_.w_;
+      const Conv2d& p = w.params;
+      const MapView at = moved(piece.x, g_.offset(piece, block, tap / p.kernel_w, tap % p.kernel_w));
+      pair(static_cast<const Bf16*>(at.data), p.stride_h * at.row_stride, int64_t(p.stride_w) * at.pixel,
+           at.pixel, piece, x_pairs);
+      task.lanes = w.lanes_of(block, at.channels);
+      for (int panel = begin_; panel < end_; ++panel) {
+        const auto [first, last] = w.input_blocks(panel);
+        if (block < first || block >= last) continue;
+        task.blocks = w.panel_blocks(panel, g_.gy_);
+        task.gy = gy_pairs + (panel - begin_) * panel_;
+        task.sums = g_.sums_of(sums, panel, block, tap);
+        w.table.outer_bf16(task);
+      }
+    }
+
+    const DirectWgrad& g_;
+    int begin_, end_;
+    int64_t block_ = 0, panel_ = 0;  // pairs of a block, and of a panel of gy
+    Tensor memory_;
+  };
 
   const Map &x_, &gy_;
   const Weight& w_;
@@ -228,7 +313,8 @@ class WinogradWgrad {
 
 void run_wgrad(Context& ctx, const Map& x, const Map& gy, const Conv2d& p, GradMode mode, Tensor& gw) {
   const Weight weight(x, gy, p, mode, gw, kernels());
-  if (x.view.pixel == kBlock && winograd_refuses(p, x.view.channels, gy.view.channels) == nullptr)
+  const bool f32 = x.view.type == Element::kF32;
+  if (f32 && x.view.pixel == kBlock && winograd_refuses(p, x.view.channels, gy.view.channels) == nullptr)
     WinogradWgrad(x, gy, weight).run(ctx);
   else DirectWgrad(x, gy, weight).run(ctx);
 }
@@ -247,7 +333,7 @@ void conv2d_wgrad(Context& ctx, const Tensor& x, const Tensor& gy, const Conv2d&
   if (x.is_blocked()) {
     run_wgrad(ctx, map_of(x), map_of(gy), p, mode, gw);
   } else {
-    const PlainMap packed(ctx, x, std::max(p.pad_h, p.pad_w));
+    const PlainMap packed(ctx, x, std::max(p.pad_h, p.pad_w), gy.dtype());
     run_wgrad(ctx, packed.map, map_of(gy), p, mode, gw);
   }
   if (!gb.defined()) return;

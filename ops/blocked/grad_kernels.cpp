@@ -6,38 +6,40 @@ namespace mtyolo::ops::blocked::MTYOLO_ISA {
 namespace {
 
 // Window and step are equal and lie inside: every pixel belongs to one window at most.
+template <class T>
 void disjoint_windows(const PoolGradTask& task, int block) {
   const MapView &x = task.x, &gy = task.gy, &gx = task.gx;
   const int k = task.k;
   for (int i = 0; i < gy.h; ++i)
     for (int j = 0; j < gy.w; ++j) {
-      Vec best = load(pixel_at(x, block, i * k, j * k));
+      Vec best = load(pixel_at<const T>(x, block, i * k, j * k));
       IntVec where{};
       for (int p = 1; p < k * k; ++p) {
-        const Vec v = load(pixel_at(x, block, i * k + p / k, j * k + p % k));
+        const Vec v = load(pixel_at<const T>(x, block, i * k + p / k, j * k + p % k));
         const IntVec wins = (v > best) | (v != v);
         best = wins ? v : best;
         where = wins ? IntVec{} + p : where;
       }
-      const Vec g = load(pixel_at(gy, block, i, j));
+      const Vec g = load(pixel_at<const T>(gy, block, i, j));
       for (int p = 0; p < k * k; ++p) {
-        float* at = pixel_at(gx, block, i * k + p / k, j * k + p % k);
+        T* at = pixel_at<T>(gx, block, i * k + p / k, j * k + p % k);
         store(at, load(at) + (where == IntVec{} + p ? g : Vec{}));
       }
     }
 }
 
 // First maximum of every row of a window, [x.h][y.w].
+template <class T>
 void row_maxima(const PoolGradTask& task, int block) {
   const MapView &x = task.x, &gy = task.gy;
   for (int row = 0; row < x.h; ++row)
     for (int j = 0; j < gy.w; ++j) {
       const int first = larger(j * task.stride - task.pad, 0);
       const int last = smaller(j * task.stride - task.pad + task.k, x.w);
-      Vec best = load(pixel_at(x, block, row, first));
+      Vec best = load(pixel_at<const T>(x, block, row, first));
       IntVec where = IntVec{} + first;
       for (int v = first + 1; v < last; ++v) {
-        const Vec value = load(pixel_at(x, block, row, v));
+        const Vec value = load(pixel_at<const T>(x, block, row, v));
         const IntVec wins = (value > best) | (value != value);
         best = wins ? value : best;
         where = wins ? IntVec{} + v : where;
@@ -48,12 +50,11 @@ void row_maxima(const PoolGradTask& task, int block) {
     }
 }
 
-}  // namespace
-
-void max_pool_grad(const PoolGradTask& task, int32_t block) {
+template <class T>
+void overlapping_windows(const PoolGradTask& task, int block) {
   const MapView &x = task.x, &gy = task.gy;
-  if (task.k == task.stride && task.pad == 0) return disjoint_windows(task, block);
-  row_maxima(task, block);
+  row_maxima<T>(task, block);
+  for (int i = 0; i < x.h * x.w; ++i) store(task.sum + int64_t(i) * kBlock, Vec{});
   const int64_t row_lanes = int64_t(gy.w) * kBlock;
   for (int i = 0; i < gy.h; ++i) {
     const int first = larger(i * task.stride - task.pad, 0);
@@ -67,26 +68,49 @@ void max_pool_grad(const PoolGradTask& task, int32_t block) {
         best = wins ? value : best;
         row = wins ? IntVec{} + u : row;
       }
-      const float* g = pixel_at(gy, block, i, j);
+      const Vec g = load(pixel_at<const T>(gy, block, i, j));
       for (int lane = 0; lane < kBlock; ++lane) {
         const int column = task.column[row[lane] * row_lanes + j * kBlock + lane];
-        pixel_at(task.gx, block, row[lane], column)[lane] += g[lane];
+        task.sum[(int64_t(row[lane]) * x.w + column) * kBlock + lane] += g[lane];
       }
     }
   }
+  for (int i = 0; i < x.h; ++i)
+    for (int j = 0; j < x.w; ++j) {
+      T* gx = pixel_at<T>(task.gx, block, i, j);
+      store(gx, load(gx) + load(task.sum + (int64_t(i) * x.w + j) * kBlock));
+    }
+}
+
+template <class T>
+void spread_back(const MapView& gy, const MapView& gx, int scale, bool add, int block) {
+  for (int i = 0; i < gx.h; ++i)
+    for (int j = 0; j < gx.w; ++j) {
+      T* to = pixel_at<T>(gx, block, i, j);
+      Vec sum = add ? load(to) : Vec{};
+      for (int u = 0; u < scale; ++u)
+        for (int v = 0; v < scale; ++v)
+          sum += load(pixel_at<const T>(gy, block, i * scale + u, j * scale + v));
+      store(to, sum);
+    }
+}
+
+}  // namespace
+
+void max_pool_grad(const PoolGradTask& task, int32_t block) {
+  with_element(task.x, [&](auto value) {
+    using T = decltype(value);
+    if (task.k == task.stride && task.pad == 0) disjoint_windows<T>(task, block);
+    else overlapping_windows<T>(task, block);
+  });
 }
 
 void upsample_grad(const MapView& gy, const MapView& gx, int32_t scale, bool add, int32_t block_begin,
                    int32_t block_end) {
-  for (int block = block_begin; block < block_end; ++block)
-    for (int i = 0; i < gx.h; ++i)
-      for (int j = 0; j < gx.w; ++j) {
-        float* to = pixel_at(gx, block, i, j);
-        Vec sum = add ? load(to) : Vec{};
-        for (int u = 0; u < scale; ++u)
-          for (int v = 0; v < scale; ++v) sum += load(pixel_at(gy, block, i * scale + u, j * scale + v));
-        store(to, sum);
-      }
+  with_element(gx, [&](auto value) {
+    for (int block = block_begin; block < block_end; ++block)
+      spread_back<decltype(value)>(gy, gx, scale, add, block);
+  });
 }
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

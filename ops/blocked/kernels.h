@@ -17,6 +17,7 @@ struct KernelTable {
   int32_t panel;  // output channels of one weight panel: 16 or 32
   int32_t tile;   // output pixels of one register tile
   void (*conv)(const ConvTask&);
+  void (*conv_bf16)(const ConvTask&);                 // x, y and residual bf16, sums f32
   void (*winograd_input)(const WinogradTask&);        // x to v
   void (*winograd_output)(const WinogradTask&);       // m to the blocks of one panel of y
   void (*winograd_output_grad)(const WinogradTask&);  // v = A x A^T of 2x2 pixels of x, a gradient
@@ -24,6 +25,10 @@ struct KernelTable {
   // The 9 taps G^T u G of `lanes` lanes, [lane][9][panel], from their [position][lane][panel].
   void (*winograd_weight_grad)(const float* u, int64_t u_position, int32_t lanes, float* g);
   void (*outer)(const OuterTask&);
+  void (*outer_bf16)(const OuterTask&);
+  void (*pair_pixels)(const PairTask&);
+  // [lanes][panel] f32 to bf16 pairs of lanes, [ceil(lanes/2)][panel][2].
+  void (*pair_lanes)(const float* from, int32_t lanes, uint32_t* to);
   // Moments of n pixels: the first pixel x0, sum of x - x0, and sum of squares of x - (x0 + that sum / n).
   void (*norm_moments)(const NormTask&);
   void (*norm_apply)(const NormTask&);
@@ -48,5 +53,9 @@ extern const KernelTable kTable;
 namespace avx512 {
 extern const KernelTable kTable;
 }
+namespace avx512bf16 {  // the others are those of avx512
+void conv_bf16(const ConvTask& task);
+void outer_bf16(const OuterTask& task);
+}  // namespace avx512bf16
 
 }  // namespace mtyolo::ops::blocked

@@ -4,6 +4,24 @@
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
+// The kernels of the table that have sources of their own.
+void conv(const ConvTask& task);
+void winograd_input(const WinogradTask& task);
+void winograd_output(const WinogradTask& task);
+void winograd_output_grad(const WinogradTask& task);
+void winograd_weight(const WinogradWeightTask& task);
+void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g);
+void outer(const OuterTask& task);
+void conv_bf16(const ConvTask& task);
+void outer_bf16(const OuterTask& task);
+void norm_moments(const NormTask& task);
+void norm_apply(const NormTask& task);
+void norm_grad_sums(const NormTask& task);
+void norm_grad(const NormTask& task);
+void max_pool_grad(const PoolGradTask& task, int32_t block);
+void upsample_grad(const MapView& gy, const MapView& gx, int32_t scale, bool add, int32_t block_begin,
+                   int32_t block_end);
+
 namespace {
 
 // The larger value; NaN wins, as in the reference op.
@@ -11,43 +29,52 @@ inline Vec max_nan(Vec a, Vec b) { return ((b > a) | (b != b)) ? b : a; }
 
 void max_pool(const PoolTask& task, int32_t block_begin, int32_t block_end) {
   const MapView &x = task.x, &y = task.y;
-  for (int block = block_begin; block < block_end; ++block) {
-    for (int i = 0; i < y.h; ++i) {
-      const int row_first = larger(i * task.stride - task.pad, 0);
-      const int row_last = smaller(i * task.stride - task.pad + task.k, x.h);
-      for (int j = 0; j < y.w; ++j) {
-        const int first = larger(j * task.stride - task.pad, 0);
-        const int last = smaller(j * task.stride - task.pad + task.k, x.w);
-        Vec best = load(pixel_at(x, block, row_first, first));
-        for (int u = row_first; u < row_last; ++u)
-          for (int v = first; v < last; ++v) best = max_nan(best, load(pixel_at(x, block, u, v)));
-        store(pixel_at(y, block, i, j), best);
+  with_element(x, [&](auto element) {
+    using T = decltype(element);
+    for (int block = block_begin; block < block_end; ++block)
+      for (int i = 0; i < y.h; ++i) {
+        const int row_first = larger(i * task.stride - task.pad, 0);
+        const int row_last = smaller(i * task.stride - task.pad + task.k, x.h);
+        for (int j = 0; j < y.w; ++j) {
+          const int first = larger(j * task.stride - task.pad, 0);
+          const int last = smaller(j * task.stride - task.pad + task.k, x.w);
+          Vec best = load(pixel_at<const T>(x, block, row_first, first));
+          for (int u = row_first; u < row_last; ++u)
+            for (int v = first; v < last; ++v) best = max_nan(best, load(pixel_at<const T>(x, block, u, v)));
+          store(pixel_at<T>(y, block, i, j), best);
+        }
       }
-    }
-  }
+  });
 }
 
 void upsample(const MapView& x, const MapView& y, int32_t scale, int32_t block_begin, int32_t block_end) {
-  for (int block = block_begin; block < block_end; ++block)
-    for (int i = 0; i < y.h; ++i)
-      for (int j = 0; j < x.w; ++j) {
-        const Vec v = load(pixel_at(x, block, i / scale, j));
-        for (int k = 0; k < scale; ++k) store(pixel_at(y, block, i, j * scale + k), v);
-      }
+  with_element(x, [&](auto element) {
+    using T = decltype(element);
+    for (int block = block_begin; block < block_end; ++block)
+      for (int i = 0; i < y.h; ++i)
+        for (int j = 0; j < x.w; ++j) {
+          const Vec v = load(pixel_at<const T>(x, block, i / scale, j));
+          for (int k = 0; k < scale; ++k) store(pixel_at<T>(y, block, i, j * scale + k), v);
+        }
+  });
 }
 
 void add(const MapView& a, const MapView& b, const MapView& y, int32_t block_begin, int32_t block_end) {
-  for (int block = block_begin; block < block_end; ++block)
-    for (int i = 0; i < y.h; ++i)
-      for (int j = 0; j < y.w; ++j)
-        store(pixel_at(y, block, i, j), load(pixel_at(a, block, i, j)) + load(pixel_at(b, block, i, j)));
+  with_element(y, [&](auto element) {
+    using T = decltype(element);
+    for (int block = block_begin; block < block_end; ++block)
+      for (int i = 0; i < y.h; ++i)
+        for (int j = 0; j < y.w; ++j)
+          store(pixel_at<T>(y, block, i, j),
+                load(pixel_at<const T>(a, block, i, j)) + load(pixel_at<const T>(b, block, i, j)));
+  });
 }
 
 void activate(const MapView& y, Epilogue epilogue, float slope, int32_t block_begin, int32_t block_end) {
   for (int block = block_begin; block < block_end; ++block)
     for (int i = 0; i < y.h; ++i)
       for (int j = 0; j < y.w; ++j) {
-        float* p = pixel_at(y, block, i, j);
+        float* p = pixel_at<float>(y, block, i, j);
         store(p, apply_epilogue(load(p), epilogue, slope));
       }
 }
@@ -75,7 +102,7 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
     for (int j = 0; j < x.w; ++j)
       for (int first = 0; first < blocks; first += chunk_blocks) {
         const int count = smaller(blocks - first, chunk_blocks);
-        for (int b = 0; b < count; ++b) store(buffer + b * kBlock, load(pixel_at(x, first + b, i, j)));
+        for (int b = 0; b < count; ++b) store(buffer + b * kBlock, load(pixel_at<float>(x, first + b, i, j)));
         sigmoid_all(buffer, count * kBlock);
         const int end = smaller(x.channels, (first + count) * kBlock);
         for (int channel = first * kBlock; channel < end;) {
@@ -90,6 +117,35 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
       }
 }
 
+void pair_pixels(const PairTask& task) {
+  const int pairs = (task.columns + 1) / 2;
+  for (int i = 0; i < task.rows; ++i) {
+    const Bf16* from = task.from + i * task.row;
+    Word* to = task.to + int64_t(i) * pairs * kBlock;
+    for (int k = 0; k < pairs; ++k, from += 2 * task.pixel, to += kBlock) {
+      const bool both = 2 * k + 1 < task.columns;
+      if (task.lanes < kBlock) {
+        for (int lane = 0; lane < task.lanes; ++lane)
+          to[lane] = from[lane].bits | uint32_t(both ? from[task.pixel + lane].bits : 0) << 16;
+        continue;
+      }
+      const auto words = [](const Bf16* p) {
+        return __builtin_convertvector(*reinterpret_cast<const HalfWords*>(p), Words);
+      };
+      *reinterpret_cast<Words*>(to) = both ? words(from) | words(from + task.pixel) << 16 : words(from);
+    }
+  }
+}
+
+void pair_lanes(const float* from, int32_t lanes, uint32_t* to) {
+  for (int lane = 0; lane < lanes; lane += 2)
+    for (int o = 0; o < kPanel; o += kBlock, to += kBlock) {
+      const float* first = from + lane * kPanel + o;
+      const Words second = lane + 1 < lanes ? round_to_bf16(load(first + kPanel)) : Words{};
+      *reinterpret_cast<Words*>(to) = round_to_bf16(load(first)) | second << 16;
+    }
+}
+
 #define MTYOLO_TEXT_(x) #x
 #define MTYOLO_TEXT(x) MTYOLO_TEXT_(x)
 
@@ -99,12 +155,16 @@ extern constinit const KernelTable kTable{.isa = MTYOLO_TEXT(MTYOLO_ISA),
                                           .panel = kPanel,
                                           .tile = kTile,
                                           .conv = conv,
+                                          .conv_bf16 = conv_bf16,
                                           .winograd_input = winograd_input,
                                           .winograd_output = winograd_output,
                                           .winograd_output_grad = winograd_output_grad,
                                           .winograd_weight = winograd_weight,
                                           .winograd_weight_grad = winograd_weight_grad,
                                           .outer = outer,
+                                          .outer_bf16 = outer_bf16,
+                                          .pair_pixels = pair_pixels,
+                                          .pair_lanes = pair_lanes,
                                           .norm_moments = norm_moments,
                                           .norm_apply = norm_apply,
                                           .norm_grad_sums = norm_grad_sums,

@@ -13,11 +13,11 @@ inline void for_rows(const NormTask& task, F&& f) {
 }
 
 // Sums f(x - shift) over the pixels of the task in four chains.
-template <class F>
+template <class T, class F>
 inline __attribute__((always_inline)) Vec sum_pixels(const NormTask& task, Vec shift, F&& f) {
   Vec a{}, b{}, c{}, d{};
   for (int i = task.row_begin; i < task.row_end; ++i) {
-    const float* x = pixel_at(task.x, task.block, i, 0);
+    const T* x = pixel_at<const T>(task.x, task.block, i, 0);
     int j = 0;
     for (; j + 4 <= task.x.w; j += 4, x += 4 * kBlock) {
       a += f(load(x) - shift);
@@ -30,24 +30,25 @@ inline __attribute__((always_inline)) Vec sum_pixels(const NormTask& task, Vec s
   return (a + b) + (c + d);
 }
 
-}  // namespace
-
-void norm_moments(const NormTask& task) {
-  const Vec first = load(pixel_at(task.x, task.block, task.row_begin, 0));
+template <class T>
+void moments(const NormTask& task) {
+  const Vec first = load(pixel_at<const T>(task.x, task.block, task.row_begin, 0));
   const float pixels = float(task.row_end - task.row_begin) * float(task.x.w);
-  const Vec sum = sum_pixels(task, first, [](Vec v) { return v; });
+  const Vec sum = sum_pixels<T>(task, first, [](Vec v) { return v; });
   const Vec mean = sum * splat(1.0f / pixels);
   store(task.sums, first);
   store(task.sums + kBlock, sum);
-  store(task.sums + 2 * kBlock, sum_pixels(task, first, [mean](Vec v) { return (v - mean) * (v - mean); }));
+  store(task.sums + 2 * kBlock,
+        sum_pixels<T>(task, first, [mean](Vec v) { return (v - mean) * (v - mean); }));
 }
 
-void norm_apply(const NormTask& task) {
+template <class T>
+void apply(const NormTask& task) {
   const Vec mean = load(task.mean), scale = load(task.scale), bias = load(task.bias);
   with_epilogue(task.epilogue, [&](auto epilogue) {
     for_rows(task, [&](int i) {
-      const float* x = pixel_at(task.x, task.block, i, 0);
-      float* y = pixel_at(task.y, task.block, i, 0);
+      const T* x = pixel_at<const T>(task.x, task.block, i, 0);
+      T* y = pixel_at<T>(task.y, task.block, i, 0);
       for (int j = 0; j < task.x.w; ++j) {
         const Vec u = (load(x + j * kBlock) - mean) * scale + bias;
         store(y + j * kBlock, apply_epilogue(u, epilogue.value, task.slope));
@@ -56,20 +57,18 @@ void norm_apply(const NormTask& task) {
   });
 }
 
-namespace {
-
-template <bool Keep>
-void norm_grad_sums_mode(const NormTask& task) {
+template <class T, bool Keep>
+void grad_sums(const NormTask& task) {
   const Vec mean = load(task.mean), scale = load(task.scale), bias = load(task.bias);
   Vec sum[2] = {}, sum_x[2] = {};
   with_epilogue(task.epilogue, [&](auto epilogue) {
     for_rows(task, [&](int i) {
-      const float* x = pixel_at(task.x, task.block, i, 0);
-      const float* gy = pixel_at(task.gy, task.block, i, 0);
+      const T* x = pixel_at<const T>(task.x, task.block, i, 0);
+      const T* gy = pixel_at<const T>(task.gy, task.block, i, 0);
       const auto pixel = [&](int j, int chain) {
         const Vec d = load(x + j * kBlock) - mean;
         const Vec gu = load(gy + j * kBlock) * epilogue_slope(d * scale + bias, epilogue.value, task.slope);
-        if constexpr (Keep) store(pixel_at(task.y, task.block, i, j), gu);
+        if constexpr (Keep) store(pixel_at<T>(task.y, task.block, i, j), gu);
         sum[chain] += gu;
         sum_x[chain] += gu * d;
       };
@@ -85,17 +84,8 @@ void norm_grad_sums_mode(const NormTask& task) {
   store(task.sums + kBlock, (sum_x[0] + sum_x[1]) * load(task.inv_std));
 }
 
-}  // namespace
-
-void norm_grad_sums(const NormTask& task) {
-  if (task.y.data != nullptr) norm_grad_sums_mode<true>(task);
-  else norm_grad_sums_mode<false>(task);
-}
-
-namespace {
-
-template <bool Add>
-void norm_grad_mode(const NormTask& task) {
+template <class T, bool Add>
+void grad(const NormTask& task) {
   const Vec mean = load(task.mean), scale = load(task.scale), bias = load(task.bias);
   // scale * (gu - mean_gu - (x - mean) * inv_std * mean_gu_xhat) = scale * gu - constant - (x - mean) *
   // factor
@@ -106,9 +96,9 @@ void norm_grad_mode(const NormTask& task) {
   }
   with_epilogue(task.epilogue, [&](auto epilogue) {
     for_rows(task, [&](int i) {
-      const float* x = pixel_at(task.x, task.block, i, 0);
-      const float* gy = pixel_at(task.gy, task.block, i, 0);
-      float* gx = pixel_at(task.y, task.block, i, 0);
+      const T* x = pixel_at<const T>(task.x, task.block, i, 0);
+      const T* gy = pixel_at<const T>(task.gy, task.block, i, 0);
+      T* gx = pixel_at<T>(task.y, task.block, i, 0);
       for (int j = 0; j < task.x.w; ++j) {
         const Vec d = load(x + j * kBlock) - mean;
         const Vec gu = load(gy + j * kBlock) * epilogue_slope(d * scale + bias, epilogue.value, task.slope);
@@ -122,9 +112,26 @@ void norm_grad_mode(const NormTask& task) {
 
 }  // namespace
 
+void norm_moments(const NormTask& task) {
+  with_element(task.x, [&](auto value) { moments<decltype(value)>(task); });
+}
+
+void norm_apply(const NormTask& task) {
+  with_element(task.x, [&](auto value) { apply<decltype(value)>(task); });
+}
+
+void norm_grad_sums(const NormTask& task) {
+  with_element(task.x, [&](auto value) {
+    if (task.y.data != nullptr) grad_sums<decltype(value), true>(task);
+    else grad_sums<decltype(value), false>(task);
+  });
+}
+
 void norm_grad(const NormTask& task) {
-  if (task.add) norm_grad_mode<true>(task);
-  else norm_grad_mode<false>(task);
+  with_element(task.x, [&](auto value) {
+    if (task.add) grad<decltype(value), true>(task);
+    else grad<decltype(value), false>(task);
+  });
 }
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

@@ -1,60 +1,7 @@
-// Gradient of a convolution's weight: sums over pixels of the products of an input's and an output's
-// channels.
-//
-//   for pixel: gy[16 or 32 output channels] -> vector registers; x[lane] broadcast; one multiply-add per lane
-//   and vector. AVX-512: 8 lanes x 2 vectors = 16 accumulators, 10 loads for 16 multiply-adds; AVX2: 4 lanes
-//   x 1 vector of two registers.
-//
-// A caller cuts the map into pieces that stay in the first-level cache while all taps and lanes pass over
-// them.
-#include "ops/blocked/kernels.h"
-#include "ops/blocked/simd.h"
+#include "ops/blocked/outer_tile.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
-namespace {
 
-template <int Lanes, int Blocks>
-void outer_lanes(const OuterTask& task, int first_lane) {
-  Vec acc[Lanes][Blocks];
-  float* sums = task.sums + first_lane * kPanel;
-  for (int l = 0; l < Lanes; ++l)
-    for (int b = 0; b < Blocks; ++b) acc[l][b] = task.add ? load(sums + l * kPanel + b * kBlock) : Vec{};
-  for (int i = 0; i < task.rows; ++i) {
-    const float* x = task.x + i * task.x_row + first_lane;
-    const float* gy = task.gy + i * task.gy_row;
-    for (int j = 0; j < task.columns; ++j) {
-      Vec g[Blocks];
-      for (int b = 0; b < Blocks; ++b) g[b] = load(gy + b * task.gy_block);
-      for (int l = 0; l < Lanes; ++l) {
-        const Vec value = splat(x[l]);
-        for (int b = 0; b < Blocks; ++b) acc[l][b] += value * g[b];
-      }
-      x += task.x_pixel;
-      gy += kBlock;
-    }
-  }
-  for (int l = 0; l < Lanes; ++l)
-    for (int b = 0; b < Blocks; ++b) store(sums + l * kPanel + b * kBlock, acc[l][b]);
-}
-
-template <int Blocks>
-void outer_blocks(const OuterTask& task) {
-#if defined(__AVX512F__)
-  constexpr int kLanes = 8;
-#else
-  constexpr int kLanes = 4;
-#endif
-  int lane = 0;
-  for (; lane + kLanes <= task.lanes; lane += kLanes) outer_lanes<kLanes, Blocks>(task, lane);
-  for (; lane < task.lanes; lane += 4) outer_lanes<4, Blocks>(task, lane);
-}
-
-}  // namespace
-
-void outer(const OuterTask& task) {
-  if constexpr (kPanelBlocks == 2)
-    if (task.blocks == 2) return outer_blocks<2>(task);
-  outer_blocks<1>(task);
-}
+void outer(const OuterTask& task) { outer_product<FloatProduct>(task); }
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

@@ -7,6 +7,14 @@ namespace mtyolo::ops::blocked {
 const KernelTable* kernels_for(std::string_view isa) {
   if (isa == "baseline") return &baseline::kTable;
 #if defined(__x86_64__)
+  if (isa == "avx512bf16" && __builtin_cpu_supports("avx512bf16") && kernels_for("avx512") != nullptr) {
+    static const KernelTable table = [] {
+      KernelTable t = avx512::kTable;
+      t.isa = "avx512bf16", t.conv_bf16 = avx512bf16::conv_bf16, t.outer_bf16 = avx512bf16::outer_bf16;
+      return t;
+    }();
+    return &table;
+  }
   if (isa == "avx2" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2::kTable;
   if (isa == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
@@ -39,9 +47,10 @@ const KernelTable& best_kernels() {
   if (const char* wanted = std::getenv("MTYOLO_ISA")) {
     if (const KernelTable* table = kernels_for(wanted)) return *table;
     fail(ExitCode::kUsage, "usage",
-         "MTYOLO_ISA is {}, expected baseline, avx2 or avx512, and one this machine has", quoted(wanted));
+         "MTYOLO_ISA is {}, expected baseline, avx2, avx512 or avx512bf16, and one this machine has",
+         quoted(wanted));
   }
-  for (const char* isa : {"avx512", "avx2"})
+  for (const char* isa : {"avx512bf16", "avx512", "avx2"})
     if (const KernelTable* table = kernels_for(isa)) return *table;
   return baseline::kTable;
 }

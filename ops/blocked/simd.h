@@ -21,8 +21,23 @@ using Vec = float __attribute__((vector_size(64), aligned(64)));
 using IntVec = int32_t __attribute__((vector_size(64), aligned(64)));
 using UnalignedVec = float __attribute__((vector_size(64), aligned(4)));
 
+using Words = uint32_t __attribute__((vector_size(64), aligned(64)));
+using HalfWords = uint16_t __attribute__((vector_size(32), aligned(32), may_alias));
+using Word = uint32_t __attribute__((may_alias));
+
 inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
+inline Vec load(const Bf16* p) {
+  return reinterpret_cast<Vec>(__builtin_convertvector(*reinterpret_cast<const HalfWords*>(p), Words) << 16);
+}
+// bf16 in the low halves, to nearest even; NaN stays NaN.
+inline Words round_to_bf16(Vec v) {
+  const Words bits = reinterpret_cast<Words>(v);
+  return (v == v ? bits + 0x7fff + (bits >> 16 & 1) : bits | 0x400000) >> 16;
+}
+inline void store(Bf16* p, Vec v) {
+  *reinterpret_cast<HalfWords*>(p) = __builtin_convertvector(round_to_bf16(v), HalfWords);
+}
 inline Vec load_unaligned(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
 inline void store_unaligned(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
 // Written out: `Vec{} + value` would cost an addition, because it turns -0 into +0.
@@ -118,24 +133,15 @@ inline void with_epilogue(Epilogue epilogue, F&& f) {
 inline int smaller(int a, int b) { return a < b ? a : b; }
 inline int larger(int a, int b) { return a > b ? a : b; }
 
-inline float* pixel_at(const MapView& m, int block, int row, int column) {
-  return m.data + block * m.block_stride + row * m.row_stride + int64_t(column) * kBlock;
+template <class T>
+inline T* pixel_at(const MapView& m, int block, int row, int column, int64_t pixel = kBlock) {
+  return static_cast<T*>(m.data) + block * m.block_stride + row * m.row_stride + column * pixel;
 }
-
-// The kernels of the table, one source file each or a few.
-void conv(const ConvTask& task);
-void winograd_input(const WinogradTask& task);
-void winograd_output(const WinogradTask& task);
-void winograd_output_grad(const WinogradTask& task);
-void winograd_weight(const WinogradWeightTask& task);
-void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g);
-void outer(const OuterTask& task);
-void norm_moments(const NormTask& task);
-void norm_apply(const NormTask& task);
-void norm_grad_sums(const NormTask& task);
-void norm_grad(const NormTask& task);
-void max_pool_grad(const PoolGradTask& task, int32_t block);
-void upsample_grad(const MapView& gy, const MapView& gx, int32_t scale, bool add, int32_t block_begin,
-                   int32_t block_end);
+// Calls f with a value of the element type of a map.
+template <class F>
+inline void with_element(const MapView& m, F&& f) {
+  if (m.type == Element::kBF16) f(Bf16{});
+  else f(float{});
+}
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

@@ -19,7 +19,8 @@ void fill_zero(Context& ctx, const Map& map) {
     const MapView m = map.image(image);
     for (int b = begin; b < end; ++b)
       for (int i = -m.halo; i < m.h + m.halo; ++i)
-        std::fill_n(element(m, b * kBlock, i, -m.halo), int64_t(m.w + 2 * m.halo) * kBlock, 0.0f);
+        std::memset(moved(m, b * m.block_stride + i * m.row_stride - m.halo * kBlock).data, 0,
+                    element_bytes(m, int64_t(m.w + 2 * m.halo) * kBlock));
   });
 }
 
@@ -40,14 +41,17 @@ void for_depth(Context& ctx, const Map& deep, const Map& wide, F&& f) {
   ctx.pool().parallel_for(int64_t(deep.n) * deep.view.h, [&](int64_t i) {
     const MapView d = deep.image(int(i / deep.view.h)), w = wide.image(int(i / deep.view.h));
     const int row = int(i % deep.view.h);
-    for (int b = 0; b < 4; ++b)
-      for (int c = 0; c < w.channels; ++c)
-        for (int j = 0; j < d.w; ++j)
-          f(*element(d, b * w.channels + c, row, j), *element(w, c, 2 * row + b % 2, 2 * j + b / 2));
+    with_type(d, [&](auto value) {
+      using T = decltype(value);
+      for (int b = 0; b < 4; ++b)
+        for (int c = 0; c < w.channels; ++c)
+          for (int j = 0; j < d.w; ++j)
+            f(*element<T>(d, b * w.channels + c, row, j), *element<T>(w, c, 2 * row + b % 2, 2 * j + b / 2));
+    });
   });
 }
 
-// Calls f(rows, floats of the map, count) for runs of channels that are neighbours in both.
+// Calls f(rows, elements of the map, count) for runs of channels that are neighbours in both.
 template <class F>
 void for_head_rows(Context& ctx, const Map& raw, int anchors, float* rows, F&& f) {
   const int columns = raw.view.channels / anchors;
@@ -55,17 +59,23 @@ void for_head_rows(Context& ctx, const Map& raw, int anchors, float* rows, F&& f
   ctx.pool().parallel_for(int64_t(raw.n) * raw.view.h, [&](int64_t index) {
     const int image = int(index / raw.view.h), i = int(index % raw.view.h);
     const MapView m = raw.image(image);
-    for (int j = 0; j < m.w; ++j)
-      for (int channel = 0; channel < m.channels;) {
-        const int anchor = channel / columns, column = channel % columns;
-        const int run = std::min({kBlock - channel % kBlock, columns - column, m.channels - channel});
-        f(rows + image * image_floats + ((int64_t(anchor) * m.h + i) * m.w + j) * columns + column,
-          element(m, channel, i, j), run);
-        channel += run;
-      }
+    with_type(m, [&](auto value) {
+      for (int j = 0; j < m.w; ++j)
+        for (int channel = 0; channel < m.channels;) {
+          const int anchor = channel / columns, column = channel % columns;
+          const int run = std::min({kBlock - channel % kBlock, columns - column, m.channels - channel});
+          f(rows + image * image_floats + ((int64_t(anchor) * m.h + i) * m.w + j) * columns + column,
+            element<decltype(value)>(m, channel, i, j), run);
+          channel += run;
+        }
+    });
   });
 }
 
+}  // namespace
+
+namespace {
+Element element_of(DType type) { return type == DType::kBF16 ? Element::kBF16 : Element::kF32; }
 }  // namespace
 
 Map map_of(const Tensor& t) {
@@ -73,24 +83,25 @@ Map map_of(const Tensor& t) {
   Map m;
   m.n = int(t.size(0));
   m.image_stride = t.stride(0);
-  m.view.data = static_cast<float*>(t.raw());
+  m.view.data = t.raw();
+  m.view.type = element_of(t.dtype());
   m.view.block_stride = t.stride(1), m.view.row_stride = t.stride(2);
   m.view.channels = int(t.size(1)), m.view.h = int(t.size(2)), m.view.w = int(t.size(3));
   m.view.halo = t.halo();
   return m;
 }
 
-PlainMap::PlainMap(Context& ctx, const Tensor& plain, int halo) {
+PlainMap::PlainMap(Context& ctx, const Tensor& plain, int halo, DType type) {
   const Shape& s = plain.shape();
   const int n = int(s[0]), c = int(s[1]), h = int(s[2]), w = int(s[3]);
   const int pixel = c <= kStemPixel ? kStemPixel : kBlock;
-  memory = Tensor::empty({map_floats(n, c, h, w, halo, pixel)}, DType::kF32, ctx.allocator());
-  map = make_map(memory.data<float>(), n, c, h, w, halo, pixel);
+  memory = Tensor::empty({map_floats(n, c, h, w, halo, pixel)}, type, ctx.allocator());
+  map = make_map(memory.raw(), n, c, h, w, halo, pixel, element_of(type));
   pack(ctx, plain, map);
 }
 
-Tensor to_blocked(Context& ctx, const Tensor& plain, int halo) {
-  Tensor t = Tensor::empty_blocked(plain.shape(), halo, ctx.allocator());
+Tensor to_blocked(Context& ctx, const Tensor& plain, int halo, DType type) {
+  Tensor t = Tensor::empty_blocked(plain.shape(), halo, ctx.allocator(), type);
   pack(ctx, plain, map_of(t));
   return t;
 }
@@ -118,11 +129,13 @@ void max_pool2d_backward(Context& ctx, const Tensor& x, const Tensor& gy, const 
   ctx.pool().parallel_for(int64_t(from.n) * from.blocks(), [&](int64_t i) {
     const int image = int(i / from.blocks()), block = int(i % from.blocks());
     PoolGradTask task{from.image(image), out.image(image), to.image(image), p.k, p.stride, p.pad,
-                      nullptr,           nullptr};
+                      nullptr,           nullptr,          nullptr};
     const int64_t lanes = int64_t(from.view.h) * out.view.w * kBlock;
     const Tensor best = Tensor::empty({lanes}, DType::kF32, ctx.allocator());
     const Tensor column = Tensor::empty({lanes}, DType::kI32, ctx.allocator());
-    task.best = best.data<float>(), task.column = column.data<int32_t>();
+    const Tensor sum =
+        Tensor::empty({int64_t(from.view.h) * from.view.w * kBlock}, DType::kF32, ctx.allocator());
+    task.best = best.data<float>(), task.column = column.data<int32_t>(), task.sum = sum.data<float>();
     kernels().max_pool_grad(task, block);
   });
 }
@@ -181,30 +194,34 @@ void concat_backward(Context& ctx, const Tensor& gy, int first, GradMode mode, T
   ctx.pool().parallel_for(int64_t(to.n) * to.view.h, [&](int64_t index) {
     const MapView a = from.image(int(index / to.view.h)), b = to.image(int(index / to.view.h));
     const int row = int(index % to.view.h);
-    for (int c = 0; c < b.channels; ++c)
-      for (int j = 0; j < b.w; ++j) {
-        float& g = *element(b, c, row, j);
-        g = *element(a, first + c, row, j) + (mode == GradMode::kAccumulate ? g : 0.0f);
-      }
+    with_type(b, [&](auto value) {
+      using T = decltype(value);
+      for (int c = 0; c < b.channels; ++c)
+        for (int j = 0; j < b.w; ++j) {
+          T& g = *element<T>(b, c, row, j);
+          const float part = float(*element<T>(a, first + c, row, j));
+          g = T(part + (mode == GradMode::kAccumulate ? float(g) : 0.0f));
+        }
+    });
   });
 }
 
 void space_to_depth_forward(Context& ctx, const Tensor& x, Tensor& y) {
-  if (!x.is_blocked()) return space_to_depth_forward(ctx, to_blocked(ctx, x, 0), y);
+  if (!x.is_blocked()) return space_to_depth_forward(ctx, to_blocked(ctx, x, 0, y.dtype()), y);
   for_depth(ctx, result_of(ctx, map_of(y), GradMode::kOverwrite), map_of(x),
-            [](float& deep, float wide) { deep = wide; });
+            [](auto& deep, auto wide) { deep = wide; });
 }
 
 void space_to_depth_backward(Context& ctx, const Tensor& gy, GradMode mode, Tensor& gx) {
   const Map to = result_of(ctx, map_of(gx), mode);
   if (mode == GradMode::kOverwrite)
-    for_depth(ctx, map_of(gy), to, [](float deep, float& wide) { wide = deep; });
-  else for_depth(ctx, map_of(gy), to, [](float deep, float& wide) { wide += deep; });
+    for_depth(ctx, map_of(gy), to, [](auto deep, auto& wide) { wide = deep; });
+  else for_depth(ctx, map_of(gy), to, []<class T>(T deep, T& wide) { wide = T(float(wide) + float(deep)); });
 }
 
 void head_rows_forward(Context& ctx, const Tensor& raw, int anchors, Tensor& rows) {
-  for_head_rows(ctx, map_of(raw), anchors, rows.data<float>(), [](float* row, const float* map, int count) {
-    std::memcpy(row, map, size_t(count) * sizeof(float));
+  for_head_rows(ctx, map_of(raw), anchors, rows.data<float>(), [](float* row, const auto* map, int count) {
+    for (int k = 0; k < count; ++k) row[k] = float(map[k]);
   });
 }
 
@@ -212,8 +229,8 @@ void head_rows_backward(Context& ctx, const Tensor& g_rows, GradMode mode, Tenso
   const Map to = result_of(ctx, map_of(g_raw), mode);
   const bool accumulates = mode == GradMode::kAccumulate;
   for_head_rows(ctx, to, int(g_rows.size(1)), g_rows.data<float>(),
-                [&](const float* row, float* map, int count) {
-                  for (int k = 0; k < count; ++k) map[k] = row[k] + (accumulates ? map[k] : 0.0f);
+                [&]<class T>(const float* row, T* map, int count) {
+                  for (int k = 0; k < count; ++k) map[k] = T(row[k] + (accumulates ? float(map[k]) : 0.0f));
                 });
 }
 

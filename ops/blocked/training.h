@@ -1,7 +1,7 @@
 // The ops of a training step on blocked tensors (Tensor::empty_blocked): "cpu.blocked" of ops/*.h, and what
 // has no choice of implementation. Contracts stand in ops/*.h; here besides:
-//   - activations and their gradients are blocked f32 tensors; weights, statistics and their gradients plain
-//     contiguous f32;
+//   - activations and their gradients are blocked tensors, all f32 or all bf16; weights, statistics and their
+//     gradients plain contiguous f32; bf16 maps are computed with in f32 and rounded when they are written;
 //   - a result that is overwritten gets a halo of zeros; one that is added to keeps its halo;
 //   - lanes beyond the channels of a result are written too (with anything), so a channel range that is
 //   written
@@ -22,12 +22,12 @@ namespace mtyolo::ops::blocked {
 
 Map map_of(const Tensor& blocked);  // throws unless blocked
 // [N,C,H,W] of any strides, f32 or u8 (divided by 255), to a new blocked tensor; and one back to plain f32.
-Tensor to_blocked(Context& ctx, const Tensor& plain, int halo);
+Tensor to_blocked(Context& ctx, const Tensor& plain, int halo, DType type = DType::kF32);
 Tensor to_plain(Context& ctx, const Tensor& blocked);
 
-// A plain tensor as a map with memory of its own: 4 floats per pixel for images.
+// A plain tensor as a map with memory of its own: 4 elements per pixel for images.
 struct PlainMap {
-  PlainMap(Context& ctx, const Tensor& plain, int halo);
+  PlainMap(Context& ctx, const Tensor& plain, int halo, DType type);
   Tensor memory;
   Map map;
 };
@@ -85,6 +85,10 @@ void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, 
                          Tensor& y);
 void scale_shift_backward(Context& ctx, const Tensor& x, const Tensor& implicit, const Tensor& gy,
                           const ScaleShift& p, GradMode mode, Tensor& gx, Tensor& g_implicit);
+
+void cross_stitch_forward(Context& ctx, std::span<const Tensor> x, const Tensor& weight, Tensor& y);
+void cross_stitch_backward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& gy,
+                           GradMode mode, Tensor& gx, Tensor& g_weight);
 
 void space_to_depth_forward(Context& ctx, const Tensor& x, Tensor& y);  // x may be plain
 void space_to_depth_backward(Context& ctx, const Tensor& gy, GradMode mode, Tensor& gx);

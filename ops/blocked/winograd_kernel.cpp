@@ -67,8 +67,7 @@ void winograd_input(const WinogradTask& task) {
     float* v = task.v + block * task.tiles * kBlock;
     for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
       const float* rows[4];
-      for (int u = 0; u < 4; ++u)
-        rows[u] = x.data + block * x.block_stride + smaller(2 * i - 1 + u, last_row) * x.row_stride;
+      for (int u = 0; u < 4; ++u) rows[u] = pixel_at<float>(x, block, smaller(2 * i - 1 + u, last_row), 0);
       for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
         int64_t columns[4];
         for (int k = 0; k < 4; ++k) columns[k] = int64_t(smaller(2 * j - 1 + k, last_column)) * kBlock;
@@ -83,10 +82,9 @@ void winograd_output(const WinogradTask& task) {
   for (int b = 0; b < task.out_blocks; ++b) {
     const float* m = task.m + b * task.tiles * kBlock;
     const Vec bias = load(task.bias + b * kBlock);
-    float* block = y.data + (task.out_block + b) * y.block_stride;
+    float* block = pixel_at<float>(y, task.out_block + b, 0, 0);
     const float* residual = nullptr;
-    if (task.residual.data != nullptr)
-      residual = task.residual.data + (task.out_block + b) * task.residual.block_stride;
+    if (task.residual.data != nullptr) residual = pixel_at<float>(task.residual, task.out_block + b, 0, 0);
     for (int i = task.tile_row_begin; i < task.tile_row_end; ++i)
       for (int j = 0; j < task.tile_columns; ++j, m += kBlock)
         for (int u = 0; u < smaller(2, y.h - 2 * i); ++u) {
@@ -108,7 +106,7 @@ void winograd_output_grad(const WinogradTask& task) {
   for (int block = 0; block < blocks; ++block) {
     float* v = task.v + block * task.tiles * kBlock;
     for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
-      const float* top = pixel_at(gy, block, 2 * i, 0);
+      const float* top = pixel_at<float>(gy, block, 2 * i, 0);
       const float* bottom = 2 * i + 1 < gy.h ? top + gy.row_stride : nullptr;
       for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
         Vec t[2][4];  // [column][transformed row]

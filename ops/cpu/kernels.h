@@ -4,6 +4,7 @@
 #include "ops/activation.h"
 #include "ops/batch_norm.h"
 #include "ops/conv2d.h"
+#include "ops/cross_stitch.h"
 #include "ops/detect_decode.h"
 #include "ops/head_rows.h"
 #include "ops/max_pool2d.h"
@@ -43,6 +44,9 @@ void add_cpu(Context& ctx, const Tensor& a, const Tensor& b, Tensor& y);
 void scale_shift_cpu(Context& ctx, const Tensor& x, const Tensor& implicit, const ScaleShift& p, Tensor& y);
 void scale_shift_grad_cpu(Context& ctx, const Tensor& x, const Tensor& implicit, const Tensor& gy,
                           const ScaleShift& p, GradMode mode, Tensor& gx, Tensor& g_implicit);
+void cross_stitch_cpu(Context& ctx, std::span<const Tensor> x, const Tensor& weight, Tensor& y);
+void cross_stitch_grad_cpu(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& gy,
+                           GradMode mode, Tensor& gx, Tensor& g_weight);
 void space_to_depth_cpu(Context& ctx, const Tensor& x, Tensor& y);
 void space_to_depth_grad_cpu(Context& ctx, const Tensor& gy, GradMode mode, Tensor& gx);
 void head_rows_cpu(Context& ctx, const Tensor& raw, Tensor& rows);

@@ -84,6 +84,19 @@ TEST_CASE("autograd: implicit terms, sums and concats, also of a value with itse
         }) < kTolerance);
 }
 
+TEST_CASE("autograd: cross-stitch units", "[autograd]") {
+  const Tensor a = f64({2, 3, 2, 4}, 1), b = f64({2, 3, 2, 4}, 2), c = f64({2, 3, 2, 4}, 3);
+  CHECK(gradient_error({a, b, c, f64({3, 3}, 4)}, [](Tape& t, Vars v) {
+          return autograd::cross_stitch(t, v.first(3), v[3]);
+        }) < kTolerance);
+  const Tensor mixed = f64({2, 3}, 5), other = f64({2, 3}, 6);
+  CHECK(gradient_error({a, b, mixed, other}, [](Tape& t, Vars v) {  // both heads, one after the other
+          const Var units[] = {autograd::cross_stitch(t, v.first(2), v[2]),
+                               autograd::cross_stitch(t, v.first(2), v[3])};
+          return autograd::cross_stitch(t, units, v[2]);
+        }) < kTolerance);
+}
+
 TEST_CASE("autograd: values used by several functions collect all gradients, in any nesting", "[autograd]") {
   const Tensor x = f64({1, 4, 4, 4}, 1), w = f64({4, 4, 3, 3}, 2), ones = Tensor::full({4}, 1.2, DType::kF64);
   const auto block = [](Tape& t, Vars v) {

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "data/encode.h"
+#include "data/image.h"
 #include "tests/cli/command.h"
 
 using namespace mtyolo;
@@ -83,4 +84,57 @@ TEST_CASE("anchors: too few labels and numbers that do not fit are refused") {
   const CommandResult wrong = run_mtyolo({"anchors", data, "--write", cfg, "--n", "9"});
   CHECK(wrong.exit_code == 2);
   CHECK(read_file(cfg, 1 << 20) == kCfg);
+}
+
+TEST_CASE("anchors: --metric iou reports the mean overlap, and finds no less of it than ratio") {
+  const TempFolder folder;
+  const std::string data = write_dataset(folder, three_sizes());
+  const auto overlap = [&](const std::string& metric) {
+    const CommandResult r =
+        run_mtyolo({"anchors", data, "--n", "3", "--gen", "100", "--metric", metric, "--json"});
+    const json d = json::parse(r.out);
+    CHECK(d["metric"] == metric);
+    if (metric == "iou") CHECK(d["fitness"] == d["mean_iou"]);
+    return d["mean_iou"].get<double>();
+  };
+  const double iou = overlap("iou");
+  CHECK(iou > 0.94);                       // each size varies by 5 per cent
+  CHECK(iou >= overlap("ratio") - 0.002);  // both are rounded to pixels
+}
+
+TEST_CASE("anchors: --heads fits each head's classes alone, and no description can hold that") {
+  const TempFolder folder;
+  std::string labels;
+  for (int i = 0; i < 4; ++i) labels += fmt::format("0 0.5 0.5 0.1 0.1{}\n1 0.5 0.5 0.5 0.{}\n", i, 90 + i);
+  write_dataset(folder, labels);
+  const std::string plain = folder.path("data.yaml");
+  const std::string data = folder.write("heads.yaml",
+                                        "train: images\nval: images\nnames: [x, y]\n"
+                                        "heads: {small: {classes: 0}, large: {classes: 1}}\n");
+  const std::vector<std::string> words{"anchors", data, "--heads", "--n", "1", "--gen", "50"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return run_mtyolo(more);
+  };
+  const CommandResult r = with({"--json", "--plot", "--project", folder.path("runs")});
+  REQUIRE(r.exit_code == 0);
+  const json d = json::parse(r.out);
+  CHECK(d["heads"]["small"]["labels"] == 8);
+  CHECK(d["heads"]["small"]["anchors"][0][0].get<double>() == Approx(64).margin(3));
+  CHECK(d["heads"]["large"]["anchors"][0][0].get<double>() == Approx(320).margin(15));
+  CHECK(d["heads"]["large"]["anchors"][0][1].get<double>() == Approx(292).margin(15));
+  CHECK_FALSE(d.contains("anchors"));
+  CHECK(d["pictures"] ==
+        json{folder.path("runs/exp/anchors_small.png"), folder.path("runs/exp/anchors_large.png")});
+  for (const std::string path : d["pictures"]) CHECK(data::read_sample_image(path).width == 2000);
+  const CommandResult text = with({});
+  CHECK_THAT(text.out, Catch::Contains("head small: 8 labels") && Catch::Contains("head large: 8 labels"));
+  const std::string cfg = folder.write("net.yaml", kCfg);
+  const CommandResult write = with({"--write", cfg});
+  CHECK(write.exit_code == 2);
+  CHECK_THAT(write.err, Catch::Contains("one list of anchors"));
+  CHECK(read_file(cfg, 1 << 20) == kCfg);
+  CHECK_THAT(with({"--n", "9"}).err, Catch::Contains("labels of head small"));
+  const CommandResult none = run_mtyolo({"anchors", plain, "--heads", "--n", "1"});
+  CHECK(none.exit_code == 2);
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -61,6 +62,37 @@ TEST_CASE("import: --heads makes the heads of a data file, the same once more ch
   const models::Checkpoint again = models::read_checkpoint(scratch.path("again.pt"));
   CHECK(again.model.size() == split.weights.size());
   for (const auto& [name, t] : again.model.entries()) CHECK(bit_equal(t, *split.weights.find(name)));
+}
+
+TEST_CASE("import: --sharing makes any sharing of one head, and says what went where") {
+  const TempFolder scratch;
+  write_weights(scratch.path("a.pt"), small_model("yolov7-tiny", 4));
+  write_file_atomically(scratch.path("two.yaml"), kTwoHeads);
+  const auto import = [&](const char* from, const char* to, std::vector<std::string> words) {
+    words.insert(words.begin(), {"import", scratch.path(from), "--out", scratch.path(to)});
+    return run_mtyolo(words);
+  };
+  const std::string two = scratch.path("two.yaml");
+  const CommandResult r =
+      import("a.pt", "soft.pt", {"--heads", two, "--sharing", "soft", "--cross-stitch", "11,24"});
+  INFO(r.err);
+  REQUIRE(r.exit_code == 0);
+  CHECK(r.out.find("sharing: soft, cross-stitch after rows 11, 24\n") != std::string::npos);
+  CHECK(r.out.find("Transferred 344/346 tensors of head b\n") != std::string::npos);
+  CHECK(run_mtyolo({"info", scratch.path("soft.pt")}).out.find("computes every head's rows up to 24") !=
+        std::string::npos);
+  CHECK(import("soft.pt", "hard.pt", {"--sharing", "hard", "--share-until", "40"}).exit_code == 0);
+  CHECK(models::load_model(scratch.path("hard.pt")).weights.contains("heads.a.model.42.conv.weight"));
+  CHECK(models::load_model(scratch.path("hard.pt")).weights.contains("model.39.conv.weight"));
+  for (const auto& words : {std::vector<std::string>{"--sharing", "soft"},
+                            {"--heads", two, "--sharing", "hard", "--share-until", "77"},
+                            {"--heads", two, "--couple", "0-5"},
+                            {"--heads", two, "--sharing", "soft", "--couple", "9-5"}}) {
+    const CommandResult bad = import("a.pt", "bad.pt", words);
+    INFO(bad.err);
+    CHECK(bad.exit_code == 2);
+    CHECK(std::count(bad.err.begin(), bad.err.end(), '\n') == 1);
+  }
 }
 
 TEST_CASE("import: a data file with other classes is a usage error that names both sides") {

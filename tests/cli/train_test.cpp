@@ -1,9 +1,15 @@
 // `mtyolo train` from outside: signals, kills, JSON lines, resuming.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/signals.h"
+#include "core/log.h"
 #include "core/random.h"
 #include "tests/cli/command.h"
 #include "tests/support/throws.h"
@@ -95,6 +101,7 @@ TEST_CASE("train: the command makes a run and says what it does") {
   }
   const std::string log = read_file(tiny.run_folder("a") + "/train.log", 1 << 20);
   CHECK(log.find("batch 4 x 2 = 8") != std::string::npos);
+  CHECK(log.find("epoch 0, time: steps ") != std::string::npos);
 }
 
 TEST_CASE("train: signals save the run and exit with their code; the run goes on to equal bits") {
@@ -108,6 +115,8 @@ TEST_CASE("train: signals save the run and exit with their code; the run goes on
     INFO(r.err);
     CHECK(r.exit_code == code);
     CHECK(r.err.find("go on with: mtyolo train --resume " + tiny.run_folder(name)) != std::string::npos);
+    const std::string page = read_file(tiny.run_folder(name) + "/report.html", 1 << 24);
+    CHECK(page.find("Interrupted after ") != std::string::npos);
     CHECK(go_on(tiny, name, {"--max-steps", "30"}).exit_code == 0);
   }
   auto words = tiny.words("whole");
@@ -119,6 +128,63 @@ TEST_CASE("train: signals save the run and exit with their code; the run goes on
     if (train::state_from(tiny.last(name)).optimizer_steps > 30) continue;  // a fast machine was past it
     CHECK(first_difference(whole, tiny.last(name)) == "");
   }
+}
+
+TEST_CASE("train: a second interrupt ends at once, with checkpoints as they were") {
+  // The first in the second epoch; the second in the same batch, or while the first one's checkpoint is made.
+  struct Interrupts : train::Observer {
+    bool at_once = false, asked = false;
+    void on_step(const train::StepEvent& e) override {
+      if (e.epoch != 1 || e.batch != 3) return;
+      asked = true;
+      std::raise(SIGINT);
+      if (at_once) std::raise(SIGINT);
+    }
+    void on_checkpoint(const std::string&, int64_t) override {
+      if (asked) std::raise(SIGINT);
+    }
+  };
+  TinyRun tiny;
+  const log::Capture quiet;
+  tiny.run("whole");
+  for (const bool at_once : {true, false}) {
+    const std::string name = at_once ? "same" : "saving";
+    INFO(name);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      cli::install_signal_handlers();
+      Interrupts interrupts;
+      interrupts.at_once = at_once;
+      try {
+        tiny.run(name, {{&interrupts}, cli::interrupted});
+      } catch (const std::exception&) {
+        ::_exit(98);
+      }
+      ::_exit(99);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 130);
+    CHECK(train::state_from(tiny.last(name)).epoch <= 1);  // written whole
+    tiny.resume(name);
+    CHECK(first_difference(tiny.last("whole"), tiny.last(name)) == "");
+  }
+}
+
+TEST_CASE("train: a run that diverges says so in its report and by its exit code") {
+  TinyRun tiny;
+  tiny.settings.epochs = 60;
+  tiny.settings.hyp = tiny.folder.write("hyp.yaml",
+                                        "lr0: 10\nwarmup_epochs: 0\nmomentum: 0.99\nweight_decay: 1\n"
+                                        "mosaic: 0\nmixup: 0\nbox: 100\nobj: 100\ncls: 100\n");
+  const CommandResult r = run_mtyolo(tiny.words("a"));
+  INFO(r.err);
+  CHECK(r.exit_code == 1);
+  CHECK(r.err.find("training diverged") != std::string::npos);
+  CHECK(read_file(tiny.run_folder("a") + "/report.html", 1 << 24).find(": training diverged") !=
+        std::string::npos);
 }
 
 TEST_CASE("train: killed five times at random, it ends with the bits it would have had") { kill_often(5, 1); }
@@ -148,4 +214,7 @@ TEST_CASE("train: flags of a resumed run win, what may not change is refused") {
   CHECK(run_mtyolo({"train", "--resume", tiny.folder.path("none")}).exit_code == 3);
   CHECK(run_mtyolo({"train"}).exit_code == 2);
   CHECK(run_mtyolo({"train", tiny.settings.data, "--sync-bn"}).exit_code == 2);
+  const CommandResult half = run_mtyolo({"train", tiny.settings.data, "--half"});
+  CHECK(half.exit_code == 2);
+  CHECK(half.err.find("--dtype fp16 needs a GPU") != std::string::npos);
 }

@@ -49,7 +49,10 @@ TEST_CASE("anchors: recall and fitness by hand") {
   const AnchorMetrics metrics = measure_anchors(sizes, anchors, 4);
   CHECK(metrics.recall == Approx(2.0 / 3));     // 100 x 10 fits neither
   CHECK(metrics.per_label == Approx(4.0 / 3));  // the first two fit both
-  CHECK(anchor_fitness(sizes, anchors, 4) == Approx((1 + 0.5) / 3));
+  // 30 x 10 and 100 x 10 both share 20 x 10 with 20 x 20.
+  CHECK(metrics.mean_iou == Approx((1 + 200.0 / (300 + 400 - 200) + 200.0 / (1000 + 400 - 200)) / 3));
+  CHECK(anchor_fitness(sizes, anchors, {}) == Approx((1 + 0.5) / 3));
+  CHECK(anchor_fitness(sizes, anchors, {.metric = AnchorMetric::kIou}) == Approx(metrics.mean_iou));
 }
 
 TEST_CASE("anchors: the groups that are there are found, the same for the same seed") {
@@ -64,7 +67,36 @@ TEST_CASE("anchors: the groups that are there are found, the same for the same s
   CHECK(find_anchors(sizes, 3, params) == found);
   AnchorParams no_evolution = params;
   no_evolution.generations = 0;
-  CHECK(anchor_fitness(sizes, found, 4) >= anchor_fitness(sizes, find_anchors(sizes, 3, no_evolution), 4));
+  CHECK(anchor_fitness(sizes, found, {}) >= anchor_fitness(sizes, find_anchors(sizes, 3, no_evolution), {}));
+}
+
+TEST_CASE("anchors: those found by overlap overlap more, and large boxes count no more than small ones") {
+  // Two thirds are small squares; by distance in pixels the large ones would take most of the centres.
+  std::vector<Size2> sizes;
+  RandomStream random(5, 0, 0);
+  for (int i = 0; i < 90; ++i) sizes.push_back({random.uniform(8, 40), random.uniform(8, 40)});
+  for (int i = 0; i < 30; ++i) sizes.push_back({random.uniform(300, 600), random.uniform(300, 600)});
+  AnchorParams by_ratio{.generations = 0}, by_iou{.generations = 0, .metric = AnchorMetric::kIou};
+  const auto found = find_anchors(sizes, 6, by_iou);
+  REQUIRE(found.size() == 6);
+  CHECK(find_anchors(sizes, 6, by_iou) == found);
+  CHECK(std::count_if(found.begin(), found.end(), [](const Size2& a) { return a[0] < 50; }) >= 4);
+  const auto quality = [&](const AnchorParams& params) {
+    return measure_anchors(sizes, find_anchors(sizes, 6, params), 4).mean_iou;
+  };
+  CHECK(quality(by_iou) > quality(by_ratio));
+  const double before = quality(by_iou);
+  by_iou.generations = 200;
+  CHECK(quality(by_iou) >= before);
+}
+
+TEST_CASE("anchors: the labels of a head are those of its classes") {
+  MemoryDataset set;
+  set.add(Image(320, 160), {{0, 0.5f, 0.5f, 0.1f, 0.1f, {}, false}, {3, 0.5f, 0.5f, 0.5f, 0.5f, {}, false}});
+  const std::vector<int> head{1, 3};
+  const auto sizes = label_sizes(set, {}, false, head);
+  REQUIRE(sizes.size() == 1);
+  CHECK(sizes[0][0] == Approx(320));
 }
 
 TEST_CASE("anchors: labels that are all alike, tiny or few neither fail nor give nonsense") {

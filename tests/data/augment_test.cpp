@@ -65,7 +65,7 @@ Canvas canvas_with(int width, int height, const PixelLabel& label) {
 class DatasetTiles : public TileSource {
  public:
   explicit DatasetTiles(const MemoryDataset& set, int size) : set_(set), size_(size) {}
-  int64_t size() const override { return set_.size(); }
+  int64_t draw(uint64_t, RandomStream& random) override { return random.below(set_.size()); }
   Tile tile(int64_t position, bool pixels) override {
     const auto image = std::make_shared<Image>(load_scaled(set_.read(position), size_, true));
     return {position, &set_.sample(position), {image->width, image->height}, pixels || all ? image : nullptr};

@@ -49,10 +49,10 @@ TEST_CASE("heads that overlap, leave out or exceed the classes are refused", "[d
       {"{a: {classes: [persn]}}", "did you mean 'person'?"},
       {"{a: {classes: []}}", "a head without classes"},
       {"{a: {clases: 0-4}}", "did you mean 'classes'?"},
-      {"{a: {weight: 1}}", "head a has no classes"},
+      {"{a: {weight: 1}}", "head a has neither classes nor data"},
       {"{a.b: {classes: 0-4}}", "head name 'a.b'"},
       {"{a: {classes: 0-4, weight: -1}}", "weight is '-1'"},
-      {"{a: {data: other.yaml}}", "not built yet"},
+      {"{a: {classes: 0-4}, b: {data: other.yaml}}", "not found: the data file 'other.yaml' of a head"},
       {"[a, b]", "heads is no map"},
       {"{}", "heads is no map"},
   }));
@@ -60,7 +60,8 @@ TEST_CASE("heads that overlap, leave out or exceed the classes are refused", "[d
     heads(text);
     FAIL("accepted: " << text);
   } catch (const Error& e) {
-    CHECK(e.exit_code() == ExitCode::kUsage);
+    const bool missing = message.starts_with("not found");
+    CHECK(e.exit_code() == (missing ? ExitCode::kData : ExitCode::kUsage));
     CHECK_THAT(e.what(), Catch::Contains(message) && Catch::Contains("data.yaml"));
   }
 }
@@ -139,4 +140,110 @@ TEST_CASE("data: an entry written as a map brings its heads and its folder of im
                     Catch::Contains("not found: train 'gone'"));
   CHECK_THROWS_WITH(read("train: {images: images, heads: a}\nval: {images: images, heads: b}\n"),
                     Catch::Contains("described twice"));
+}
+
+namespace {
+
+// Two sets of images, each with its data file, below one folder.
+struct TwoSets {
+  TempFolder folder;
+  TwoSets() {
+    for (const char* path : {"cells/images/train", "cells/images/val", "street/train", "street/val"})
+      make_folders(folder.path(path));
+    folder.write("cells/bccd.yaml", "train: images/train\nval: images/val\nnames: [RBC, WBC]\n");
+    folder.write("street/voc.yaml", "train: train\nval: val\nnames: {0: car, 1: dog, 2: cat}\n");
+  }
+  DataCfg read(const std::string& text, DataCfgUse use = DataCfgUse::kPaths) const {
+    return read_data_cfg(folder.write("two.yaml", text), use);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("data: heads bring their own data sets, names one after the other and entries of their own") {
+  const TwoSets sets;
+  const DataCfg cfg =
+      sets.read("heads: {cells: {data: cells/bccd.yaml}, objects: {data: street/voc.yaml, weight: 0.5}}\n");
+  CHECK(cfg.names == std::vector<std::string>{"RBC", "WBC", "car", "dog", "cat"});
+  REQUIRE(cfg.heads.size() == 2);
+  CHECK(cfg.heads[0].classes == std::vector<int>{0, 1});
+  CHECK(cfg.heads[1].classes == std::vector<int>{2, 3, 4});
+  CHECK(cfg.heads[1].weight == 0.5);
+  CHECK(cfg.train ==
+        std::vector<std::string>{sets.folder.path("cells/images/train"), sets.folder.path("street/train")});
+  const EntryCfg entry = cfg.entry(cfg.val.at(1));
+  CHECK(entry.path == sets.folder.path("street/val"));
+  CHECK(entry.heads == std::vector<std::string>{"objects"});
+  CHECK(entry.classes == std::vector<int>{2, 3, 4});
+  CHECK(cfg.names_of(entry) == std::vector<std::string>{"car", "dog", "cat"});
+  CHECK(sets.read("heads: {c: {data: cells/bccd.yaml}}\n", DataCfgUse::kNamesAndHeads).names.size() == 2);
+}
+
+TEST_CASE("data: a head with its own data beside groups of classes of this file") {
+  const TwoSets sets;
+  const DataCfg cfg = sets.read(
+      "train: [street/train, {images: cells, heads: [b]}]\nval: street/val\nnames: [x, y, z]\n"
+      "heads: {a: 0-1, cells: {data: cells/bccd.yaml}, b: [z]}\n");
+  CHECK(cfg.names == std::vector<std::string>{"x", "y", "z", "RBC", "WBC"});
+  CHECK(cfg.heads[1].classes == std::vector<int>{3, 4});
+  const EntryCfg own = cfg.entry(sets.folder.path("street/train"));
+  CHECK(own.heads == std::vector<std::string>{"a", "b"});
+  CHECK(own.classes == std::vector<int>{0, 1, 2});
+  CHECK(cfg.entry(sets.folder.path("cells")).heads == std::vector<std::string>{"b"});
+}
+
+TEST_CASE("data: an entry may say which classes the ids of its label files are") {
+  const TwoSets sets;
+  const std::string start = "names: [x, y, z]\nheads: {a: 0-1, b: 2}\nval: street/val\n";
+  const DataCfg cfg =
+      sets.read(start + "train: [street/train, {images: cells/images/train, classes: [z, 0]}]\n");
+  CHECK(cfg.entry(cfg.train[1]).classes == std::vector<int>{2, 0});
+  CHECK(cfg.entry(cfg.train[1]).heads.empty());
+  CHECK(sets.read(start + "train: {images: street/train, heads: [b, a]}\n").details.empty());
+}
+
+TEST_CASE("data: faults of heads with their own data name both sides in one line") {
+  const auto [text, message] = GENERATE(table<std::string, std::string>({
+      {"heads: {c: {data: cells/bccd.yaml, classes: 0-1}}", "head c has both classes and data"},
+      {"heads: {c: {data: cells/bccd.yaml}, d: {data: cells/copy.yaml}}", "the class 'RBC' of head d ("},
+      {"names: [a, WBC]\ntrain: street/train\nval: street/val\nheads: {a: 0-1, c: {data: cells/bccd.yaml}}",
+       "the class 'WBC' of head c ("},
+      {"heads: {c: {data: two.yaml}}", "brings data for the head 'c' of"},
+      {"heads: {c: {data: cells/heads.yaml}}", "cannot have heads itself"},
+      {"heads: {c: {data: cells/gone.yaml}}", "not found: the data file 'cells/gone.yaml'"},
+      {"heads: {c: {data: cells/no_train.yaml}}", "no train: is given"},
+      {"names: [a]\nheads: {a: 0, c: {data: cells/bccd.yaml}}", "head 'a' has no training data"},
+      {"names: [a, b]\ntrain: street/train\nval: street/val\nheads: {a: 0, c: {data: cells/bccd.yaml}}",
+       "class 1 ('b') belongs to no head"},
+      {"names: [a, b]\ntrain: street/train\nval: street/val\nheads: {a: 0-2, c: {data: cells/bccd.yaml}}",
+       "class 2 ('RBC') belongs to head a and again to head c"},
+      {"train: street/train\nheads: {c: {data: cells/bccd.yaml}}", "train is given but no names"},
+      {"names: [a, b]\nheads: {a: 0, b: 1}\ntrain: {images: street/train, heads: a}\nval: street/val",
+       "head 'b' has no training data"},
+      {"names: [a, b]\nheads: {aa: 0, b: 1}\ntrain: {images: street/train, heads: ab}\nval: street/val",
+       "the head 'ab', which heads: does not have; did you mean 'aa'?"},
+      {"names: [a]\nheads: {a: 0, c: {data: cells/bccd.yaml}}\ntrain: cells/images/train\nval: street/val",
+       "is described twice, in different ways"},
+  }));
+  const TwoSets sets;
+  sets.folder.write("cells/copy.yaml", "train: images/train\nval: images/val\nnames: [RBC]\n");
+  sets.folder.write("cells/heads.yaml", "train: images/train\nval: images/val\nnames: [q]\nheads: {a: 0}\n");
+  sets.folder.write("cells/no_train.yaml", "val: images/val\nnames: [q]\n");
+  try {
+    sets.read(text + "\n");
+    FAIL("accepted: " << text);
+  } catch (const Error& e) {
+    CHECK(e.exit_code() == (message.starts_with("not found") ? ExitCode::kData : ExitCode::kUsage));
+    CHECK_THAT(e.what(), Catch::Contains(message) && Catch::Contains(".yaml") && !Catch::Contains("\n"));
+  }
+}
+
+TEST_CASE("data: a head that no entry of val is labelled for is named, and more than 64 heads are refused") {
+  const TwoSets sets;
+  const log::Capture said;
+  sets.read("names: [a, b]\nheads: {a: 0, b: 1}\ntrain: street/train\nval: {images: street/val, heads: a}\n");
+  CHECK_THAT(said.text(), Catch::Contains("head b: it is not validated"));
+  std::string text = "nc: 65\nheads:\n";
+  for (int h = 0; h < 65; ++h) text += fmt::format("  h{}: {}\n", h, h);
+  CHECK_THROWS_WITH(parse(text), Catch::Contains("65 heads, at most 64"));
 }

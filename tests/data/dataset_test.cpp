@@ -101,7 +101,7 @@ TEST_CASE("data: a fraction takes images evenly, one class makes all classes 0")
 TEST_CASE("data: entries labelled for one head say so, an image of both for both") {
   const TempFolder folder;
   write_sample(folder, "a", "0 0.5 0.5 0.1 0.1");
-  write_sample(folder, "b", "2 0.5 0.5 0.1 0.1");
+  write_sample(folder, "b", "2 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.2 0.2");
   DataCfg cfg = three_classes();
   cfg.heads = {{"x", {0, 1}, 1}, {"y", {2}, 1}};
   const std::string list = folder.write("list.txt", "images/b.png\n");
@@ -109,7 +109,90 @@ TEST_CASE("data: entries labelled for one head say so, an image of both for both
   const auto set = open_dataset(cfg, {folder.path("images"), list});
   REQUIRE(set->size() == 2);
   CHECK(set->sample(0).labelled == 1);
-  CHECK(set->sample(1).labelled == 3);
+  CHECK(set->sample(1).labelled == ~0ull);
+  REQUIRE(set->sample(1).labels.size() == 2);  // each head's from its own entry
+  CHECK((set->sample(1).labels[0].cls == 1 && set->sample(1).labels[1].cls == 2));
+}
+
+TEST_CASE("data: boxes of heads that an entry is not labelled for are dropped, and counted once for it") {
+  const TempFolder folder;
+  write_sample(folder, "a", "0 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1");
+  write_sample(folder, "b", "2 0.5 0.5 0.1 0.1\n2 0.4 0.5 0.2 0.2");
+  DataCfg cfg = three_classes();
+  cfg.heads = {{"x", {0, 1}, 1}, {"y", {2}, 1}};
+  cfg.details = {{folder.path("images"), {}, {"x"}}};
+  const auto set = open_dataset(cfg, {folder.path("images")});
+  CHECK(set->sample(0).labels.size() == 1);
+  CHECK(set->sample(1).background);
+  const auto& found = set->report().findings;
+  REQUIRE(found.size() == 1);
+  CHECK((found[0].check_id == "label_head" && found[0].count == 3));
+  CHECK_THAT(found[0].message,
+             Catch::Contains("3 boxes of other heads' classes dropped: it is labelled for x"));
+  DatasetParams params;
+  params.single_cls = true;
+  CHECK(error_code([&] { open_dataset(cfg, {folder.path("images")}, params); }) == "single_cls");
+}
+
+TEST_CASE("data: label ids of an entry with classes are its own, in YOLO, VOC and COCO files") {
+  const TempFolder folder;
+  write_sample(folder, "a", "1 0.5 0.5 0.1 0.1");
+  folder.write("voc/Annotations/v.xml",
+               "<annotation><object><name>c</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax>"
+               "<ymax>5</ymax></bndbox></object></annotation>");
+  make_folders(folder.path("voc/JPEGImages"));
+  write_image(folder.path("voc/JPEGImages/v.png"), test::pattern_image(20, 10));
+  const std::string list = folder.write("voc/ImageSets/Main/train.txt", "v\n");
+  write_image(folder.path("j.png"), test::pattern_image(20, 10));
+  const std::string json = folder.write(
+      "j.json",
+      R"({"images":[{"id":1,"file_name":"j.png"}],"categories":[{"id":7,"name":"c"},{"id":3,"name":"b"}],
+          "annotations":[{"id":1,"image_id":1,"category_id":7,"bbox":[1,1,4,4]}]})");
+  DataCfg cfg = three_classes();
+  cfg.names = {"q", "c", "a", "b"};
+  cfg.heads = {{"x", {0}, 1}, {"y", {1, 2, 3}, 1}};
+  for (const std::string& path : {folder.path("images"), list, json})
+    cfg.details.push_back({path, {}, {"y"}, {3, 1}});  // b, c
+  const auto set = open_dataset(cfg, {folder.path("images"), list, json});
+  REQUIRE(set->size() == 3);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(set->sample(i).labels.size() == 1);
+    CHECK(set->sample(i).labels[0].cls == 1);
+    CHECK(set->sample(i).labelled == 2);
+  }
+  write_sample(folder, "a", "2 0.5 0.5 0.1 0.1");
+  const auto open = [&] { open_dataset(cfg, {folder.path("images")}); };
+  CHECK_THAT(error_text(open), Catch::Contains("they use the class ids 2, but '") &&
+                                   Catch::Contains("images' has 2 classes, so ids may be 0..1") &&
+                                   Catch::Contains("a.txt: line 1: class 2"));
+}
+
+TEST_CASE("data: an image of two sets has the labels of each for its own head") {
+  const TempFolder folder;
+  write_sample(folder, "a", "0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.1 0.1");
+  const std::string json = folder.write(
+      "j.json",
+      R"({"images":[{"id":9,"file_name":"a.png"}],"categories":[{"id":1,"name":"b"},{"id":2,"name":"c"}],
+          "annotations":[{"id":1,"image_id":9,"category_id":2,"bbox":[1,1,4,4],"area":5},
+                         {"id":2,"image_id":9,"category_id":2,"bbox":[2,2,4,4],"area":6,"iscrowd":1}]})");
+  DataCfg cfg = three_classes();
+  cfg.heads = {{"x", {0, 1}, 1}, {"y", {2}, 1}};
+  cfg.details = {{folder.path("images"), {}, {"x"}}, {json, folder.path("images"), {"y"}}};
+  const auto set = open_dataset(cfg, {folder.path("images"), json});
+  REQUIRE(set->size() == 1);
+  const Sample& s = set->sample(0);
+  CHECK((s.labelled == ~0ull && s.image_id == 9 && s.crowds.size() == 1));
+  REQUIRE(s.labels.size() == 3);
+  CHECK((s.labels[0].cls == 0 && s.labels[1].cls == 1 && s.labels[2].cls == 2));
+  REQUIRE(s.areas.size() == 3);
+  CHECK((s.areas[0] == 50 && s.areas[2] == 5));
+  CHECK(set->report().findings.empty());
+  // The same for the same head: the first counts.
+  cfg.details[1].heads = {"x"};
+  const auto again = open_dataset(cfg, {folder.path("images"), json});
+  CHECK(again->sample(0).labels.size() == 2);
+  REQUIRE(again->report().findings.size() == 1);
+  CHECK(again->report().findings[0].check_id == "image_repeated");
 }
 
 TEST_CASE("data: the label of an image lies below the last images folder, or beside it") {

@@ -288,17 +288,61 @@ TEST_CASE("loader: no more than the batches of prefetch are made ahead") {
   CHECK(set.reads <= 4 + 2 * 4 + 40 + 1);
 }
 
-TEST_CASE("loader: a mosaic is labelled for the heads that all of its images are labelled for") {
-  MemoryDataset set = varied_dataset(4);
-  for (int i = 0; i < 4; ++i) set.change(i).labelled = i == 0 ? 0b01 : 0b11;
-  LoaderParams p = validation_params();
-  p.rect = false;
-  Loader plain(set, p);
-  CHECK(read_epoch(plain, 0).at(0).labelled == std::vector<uint64_t>{1, 3, 3, 3});
-  Loader mosaics(set, training_params(1));
-  const auto batches = read_epoch(mosaics, 0);
-  for (size_t i = 0; i < 4; ++i)
-    if (batches.at(0).indices[i] == 0) CHECK(batches[0].labelled[i] == 1);
+namespace {
+
+// Images of class 0 are labelled for head 0, of class 1 for head 1, of class 2 for both; with polygons.
+MemoryDataset labelled_in_groups(const std::vector<int>& classes) {
+  MemoryDataset set;
+  for (const int cls : classes) {
+    set.add(Image(48, 40, uint8_t(60 + 40 * cls)),
+            {{cls, 0.5f, 0.5f, 0.6f, 0.5f, {{0.2f, 0.25f}, {0.8f, 0.25f}, {0.5f, 0.75f}}, false}});
+    set.change(set.size() - 1).labelled = cls == 2 ? ~0ull : uint64_t(1) << cls;
+  }
+  return set;
+}
+
+}  // namespace
+
+TEST_CASE("loader: mosaics, mixup and pasted objects hold images labelled for the same heads only") {
+  MemoryDataset set = labelled_in_groups({0, 1, 0, 1, 1, 2, 0, 1, 0, 1});  // one image of class 2
+  LoaderParams p = training_params(2);
+  p.augmentation.mixup = p.augmentation.paste_in = 1;
+  const auto check = [&](Loader& loader) {
+    size_t targets = 0;
+    for (int64_t epoch = 0; epoch < 8; ++epoch)
+      for (const Batch& batch : read_epoch(loader, epoch)) {
+        for (size_t i = 0; i < batch.indices.size(); ++i)
+          CHECK(batch.labelled[i] == set.sample(batch.indices[i]).labelled);
+        for (const BatchTarget& t : batch.targets) {
+          const uint64_t labelled = t.cls == 2 ? ~0ull : uint64_t(1) << t.cls;
+          CHECK(batch.labelled[size_t(t.image)] == labelled);
+        }
+        targets += batch.targets.size();
+      }
+    CHECK(targets > 80);
+  };
+  Loader loader(set, p);
+  check(loader);
+  set.unreadable = {1, 4, 6};  // the others of the group take their place
+  Loader holes(set, p);
+  check(holes);
+  CHECK(holes.stats().unreadable_paths.size() == 3);
+}
+
+TEST_CASE("loader: a group whose images are all gone is replaced by another, labelled as that is") {
+  MemoryDataset set = labelled_in_groups({0, 0, 0, 1, 0, 0});
+  set.unreadable = {3};
+  LoaderParams p = training_params(1);
+  p.shuffle = false;
+  Loader loader(set, p);
+  for (const Batch& batch : read_epoch(loader, 0))
+    for (const uint64_t labelled : batch.labelled) CHECK((labelled & ~1ull) == 0);
+  LoaderParams plain = validation_params();
+  plain.rect = false;
+  Loader validation(set, plain);
+  const auto batches = read_epoch(validation, 0);
+  CHECK(indices_of(batches) == std::vector<int64_t>{0, 1, 2, 4, 4, 5});
+  CHECK(batches[0].labelled == std::vector<uint64_t>{1, 1, 1, 1});
 }
 
 TEST_CASE("loader: batches from a cache in memory or on disk are those without") {

@@ -129,6 +129,38 @@ TEST_CASE("data: two images of one name cannot be linked into one folder") {
   CHECK(read_file(folder.path("o/data.yaml"), 1000) == "train: train.txt\nnc: 2\nnames: [\"no\",\"it's\"]\n");
 }
 
+TEST_CASE("data: no image gets the label of another when a split puts both into one folder") {
+  FakeSet set({{0}, {}, {0}});
+  const TempFolder folder;
+  set.samples_[0].path = folder.write("a/images/x.png", "1");
+  set.samples_[1].path = folder.write("b/images/x.jpg", "2");  // a background
+  set.samples_[2].path = folder.write("a/images/x.bmp", "3");  // has the label of the first
+  folder.write("a/labels/x.txt", "0 0.5 0.5 0.5 0.5\n");
+  DataCfg cfg;
+  cfg.names = {"c"};
+  const auto write = [&](SplitMode mode, const std::vector<int>& parts, const std::string& out) {
+    return test::error_text([&] { write_split(set, parts, cfg, mode, folder.path(out)); });
+  };
+  for (const SplitMode mode : {SplitMode::kLink, SplitMode::kCopy, SplitMode::kMove}) {
+    CHECK_THAT(write(mode, {0, 0, 0}, "o"), Catch::Contains("would share this label file"));
+    CHECK(fs::is_empty(folder.path("o")));
+  }
+  CHECK_THAT(write(SplitMode::kMove, {0, 1, 2}, "p"), Catch::Contains("is wanted in two places"));
+  CHECK(fs::is_empty(folder.path("p")));
+  folder.write("q/labels/val/x.txt", "0 0.1 0.1 0.1 0.1\n");
+  CHECK_THAT(write(SplitMode::kMove, {0, 1, 0}, "q"), Catch::Contains("labels/val/x.txt: is there already"));
+  fs::create_directories(folder.path("r/data.yaml"));  // cannot be written
+  CHECK_THAT(write(SplitMode::kMove, {0, 1, 0}, "r"), Catch::Contains("all 4 files moved so far are back"));
+  CHECK(!fs::exists(folder.path("r/images")));
+  for (const Sample& s : set.samples_) CHECK(fs::exists(s.path));
+  write_split(set, {0, 1, 0}, cfg, SplitMode::kMove, folder.path("s"));
+  for (const Sample& s : set.samples_) CHECK(!fs::exists(s.path));
+  CHECK(read_file(folder.path("s/images/train/x.bmp"), 9) == "3");
+  CHECK(read_file(folder.path("s/images/val/x.jpg"), 9) == "2");
+  CHECK(fs::exists(folder.path("s/labels/train/x.txt")));
+  CHECK(!fs::exists(folder.path("s/labels/val/x.txt")));
+}
+
 TEST_CASE("data: statistics count images, boxes, sizes and shapes") {
   FakeSet set({{0, 0, 1}, {1}, {}});
   set.samples_[0].labels[2] = {1, 0.5f, 0.5f, 1, 1, {{0, 0}, {1, 0}, {1, 1}}, true};

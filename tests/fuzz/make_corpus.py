@@ -230,6 +230,18 @@ DATA_YAMLS = {
     "download": "download: https://example.org/x.zip\ntrain: x\nval: y\nnames: [a]\n",
     "list": "- a\n- b\n",
     "empty": "",
+    "entries": "names: [a, b, c]\nheads: {x: 0-1, y: c}\n"
+               "train: [p, {images: q, heads: [y], classes: [c, 0]}, {json: r, images: s, heads: x}]\nval: p\n",
+    "entry_twice": "names: [a, b]\nheads: {x: 0, y: 1}\ntrain: {images: q, heads: x}\nval: {images: q, heads: y}\n",
+    "entry_head": "names: [a, b]\nheads: {xx: 0, y: 1}\ntrain: {images: q, heads: [xy]}\n",
+    # Below the marker: the data file that heads name.
+    "head_data": "heads: {x: {data: o.yaml, weight: 2}}\n%%\nnames: [p, q]\ntrain: t\nval: v\n",
+    "head_data_mix": "names: [a, b]\ntrain: t\nheads: {x: 0-1, y: {data: o.yaml}}\n%%\nnc: 3\ntrain: u\n",
+    "head_data_same": "heads: {x: {data: o}, y: {data: o}}\n%%\nnames: [p]\n",
+    "head_data_both": "names: [a]\nheads: {x: {data: o, classes: 0}}\n%%\nnames: [p]\n",
+    "head_data_own_heads": "heads: {x: {data: o}}\n%%\nnames: [p]\nheads: {x: {data: o}}\n",
+    "head_data_overlap": "names: [a]\nheads: {x: 0-1, y: {data: o}}\n%%\nnames: [p]\n",
+    "head_data_none": "train: t\nheads: {y: {data: o}}\n%%\nnames: [p]\n",
 }
 
 CFG_YAMLS = {
@@ -277,6 +289,13 @@ anchors: [[1,2]]
 backbone: [[-1,1,Focus,[16,3]], [-1,2,BottleneckCSPA,[16]], [[-1,-2],1,Shortcut,[1]]]
 head: [[[2],1,Detect,[nc,anchors]]]
 """,
+    "hard": "nc: 2\nanchors: 1\nsharing: {mode: hard, until: 0}\n"
+            "backbone: [[-1, 1, Conv, [8, 3, 2]], [-1, 1, Conv, [8, 3, 1]], [[-1, 0], 1, Concat, [1]]]\n"
+            "head: [[[2, 0], 1, IDetect, [nc, anchors]]]\n",
+    "soft": "nc: 3\nanchors: [[1, 2]]\nrows: [Conv 8 3 2, Conv 16 3 1]\nhead: [Detect @-1]\n"
+            "sharing: {mode: soft, couple: [0, 1], penalty: l2, strength: 1.0e-4, cross_stitch: [0, 1]}\n",
+    "backwards": "nc: 2\nanchors: [[1, 2]]\nrows: [Conv 8 3 2, Conv 16 3 1]\nhead: [Detect @-1]\n"
+                 "sharing: {mode: soft, couple: [1, 0]}\n",
     "forwards": "nc: 1\nanchors: 1\nbackbone: [[1, 1, Conv, [8]]]\nhead: []\n",
     "wide": "nc: 1\nanchors: 1\nwidth_multiple: 16\nbackbone: [[-1, 1000, Conv, [65536, 255, 1]]]\n"
             "head: [[[0],1,Detect,[nc,anchors]]]\n",

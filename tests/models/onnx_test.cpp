@@ -83,6 +83,25 @@ TEST_CASE("onnx: a network of one head gives one output equal to the forward pas
   CHECK(output_list(m) == "output[2,900,11] ");
 }
 
+TEST_CASE("onnx: rows of a head's own and cross-stitch units are exported") {
+  const TempFolder folder;
+  Model model = small_model();
+  const Sharing sharing = GENERATE(Sharing{.until = 3}, Sharing{.mode = Sharing::Mode::kNone},
+                                   Sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {2, 10}});
+  model.cfg = with_sharing(model.cfg, sharing);
+  Model heads = split_heads(model, kTwoHeads);
+  StateDict weights;
+  for (const auto& [name, tensor] : heads.weights.entries()) {
+    Tensor t = tensor.clone();
+    for (int64_t i = 0; name.ends_with("cross_stitch.weight") && i < t.numel(); ++i)
+      t.data<float>()[i] = 0.3f + 0.01f * float(i);
+    weights.add(name, t);
+  }
+  heads.weights = weights;
+  CHECK(output_list(exported(heads, {.height = 48, .width = 32}, folder.path("m.onnx")).model()) ==
+        "output[1,720,11] ");
+}
+
 TEST_CASE("onnx: two heads merge into rows with the columns of all classes") {
   const TempFolder folder;
   const OnnxProgram program =

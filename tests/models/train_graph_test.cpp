@@ -139,6 +139,16 @@ double gradient_difference(const autograd::ParamStore& a, const autograd::ParamS
   return worst;
 }
 
+// |a - b| / |b|.
+double relative_distance(const Tensor& a, const Tensor& b) {
+  double difference = 0, size = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    const double x = a.data<float>()[i], y = b.data<float>()[i];
+    difference += (x - y) * (x - y), size += y * y;
+  }
+  return std::sqrt(difference / size);
+}
+
 std::set<std::string> batch_norms(const Graph& graph) {
   std::set<std::string> scopes;
   for (const GraphNode& node : graph.nodes)
@@ -152,6 +162,46 @@ bool same_state(const autograd::ParamStore& a, const autograd::ParamStore& b) {
   for (size_t i = 0; i < a.buffers().size(); ++i)
     same = same && bit_equal(a.buffers()[i].value, b.buffers()[i].value);
   return same;
+}
+
+// Two heads, with copies of rows and cross-stitch units that are no longer equal.
+Model shared_by_heads(Model model, const Sharing& sharing) {
+  model.cfg = with_sharing(model.cfg, sharing);
+  std::vector<HeadGroup> groups{{"a", {0}}, {"b", {}}};
+  for (int c = 1; c < model.cfg.nc; ++c) groups[1].classes.push_back(c);
+  Model out = split_heads(model, groups);
+  RandomStream random(9, 1, 0);
+  StateDict weights;
+  for (const ParamInfo& p : out.graph.params) {
+    Tensor t = out.weights.find(p.name)->clone();
+    const bool moves = p.kind == ParamInfo::Kind::kConvWeight || p.kind == ParamInfo::Kind::kCrossStitch;
+    for (int64_t i = 0; moves && i < t.numel(); ++i) t.data<float>()[i] += float(0.1 * random.normal());
+    weights.add(p.name, t);
+  }
+  out.weights = weights;
+  return out;
+}
+
+// Along the signs of a parameter's gradient the loss changes by the sum of its magnitudes.
+void check_slopes(Training& t, const Tensor& images) {
+  t.step(images);
+  for (autograd::Parameter& p : t.store->parameters()) {
+    constexpr double kChange = 0.05;  // of a loss of some hundred with noise of 1e-7
+    const Tensor at = p.value.clone();
+    double slope = 0, sides[2];
+    for (int64_t i = 0; i < p.grad.numel(); ++i) slope += std::abs(double(p.grad.data<float>()[i]));
+    INFO(p.name << " " << slope);
+    const double step = kChange / slope;
+    for (int side = 0; side < 2; ++side) {
+      for (int64_t i = 0; i < p.value.numel(); ++i) {
+        const double up = p.grad.data<float>()[i] > 0 ? step : -step;
+        p.value.data<float>()[i] = float(double(at.data<float>()[i]) + (side == 0 ? up : -up));
+      }
+      sides[side] = t.loss(images);
+    }
+    p.value.copy_from(at);
+    CHECK((sides[0] - sides[1]) / (2 * kChange) == Approx(1).epsilon(0.01));
+  }
 }
 
 }  // namespace
@@ -229,26 +279,45 @@ TEST_CASE("the loss changes with every parameter as its gradient says", "[train_
   const bool reference = GENERATE(true, false);
   Training t(model_from_cfg(small_cfg(head), 5), reference);
   const Tensor images = random_images({4, 3, 32, 32});
-  t.step(images);
   INFO(head << (reference ? " by the reference" : ""));
-  for (autograd::Parameter& p : t.store->parameters()) {
-    // Along the signs of the gradient the loss changes by the sum of its magnitudes.
-    constexpr double kChange = 0.05;  // of a loss of some hundred with noise of 1e-7
-    const Tensor at = p.value.clone();
-    double slope = 0, sides[2];
-    for (int64_t i = 0; i < p.grad.numel(); ++i) slope += std::abs(double(p.grad.data<float>()[i]));
-    INFO(p.name << " " << slope);
-    const double step = kChange / slope;
-    for (int side = 0; side < 2; ++side) {
-      for (int64_t i = 0; i < p.value.numel(); ++i) {
-        const double up = p.grad.data<float>()[i] > 0 ? step : -step;
-        p.value.data<float>()[i] = float(double(at.data<float>()[i]) + (side == 0 ? up : -up));
-      }
-      sides[side] = t.loss(images);
-    }
-    p.value.copy_from(at);
-    CHECK((sides[0] - sides[1]) / (2 * kChange) == Approx(1).epsilon(0.01));
-  }
+  check_slopes(t, images);
+}
+
+TEST_CASE("the loss changes with every parameter of split and stitched rows as its gradient says",
+          "[train_graph]") {
+  const Sharing sharing =
+      GENERATE(Sharing{.until = 8}, Sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {3, 6, 11}});
+  Training t(shared_by_heads(model_from_cfg(small_cfg("IAuxDetect"), 5), sharing));
+  INFO(describe(sharing, 13));
+  check_slopes(t, random_images({4, 3, 32, 32}));
+}
+
+TEST_CASE("gradients of split and stitched rows agree with the reference ops, recomputed ones bit for bit",
+          "[train_graph]") {
+  const Sharing sharing =
+      GENERATE(Sharing{.until = 50}, Sharing{.until = 60}, Sharing{.mode = Sharing::Mode::kNone},
+               Sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {7, 28, 47, 65}});
+  const Model model = shared_by_heads(narrow("yolov7-tiny", 0.125), sharing);
+  Training fast(model), reference(model, true), again(model, false, {.recompute = true});
+  for (Training* t : {&fast, &reference, &again}) t->graph->freeze_bn(batch_norms(model.graph));
+  const Tensor images = random_images({2, 3, 64, 32});
+  INFO(describe(sharing, 78));
+  const double sum = fast.step(images);
+  CHECK(sum == Approx(reference.step(images)).epsilon(1e-4));
+  CHECK(gradient_difference(*fast.store, *reference.store) < 1e-4);
+  CHECK(again.step(images) == sum);
+  CHECK(same_state(*fast.store, *again.store));
+}
+
+TEST_CASE("a cross-stitch unit learns without decay and starts as the identity", "[train_graph]") {
+  const Sharing sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {3}};
+  Model model = model_from_cfg(small_cfg("Detect"), 5);
+  model.cfg = with_sharing(model.cfg, sharing);
+  Training t(split_heads(model, {{"a", {0}}, {"b", {1}}}));
+  const autograd::Parameter* unit = t.store->find("heads.b.model.3.cross_stitch.weight");
+  REQUIRE(unit != nullptr);
+  CHECK(unit->group == autograd::ParamGroup::kNorm);
+  for (int64_t c = 0; c < 16; ++c) CHECK((unit->value.at({0, c}) == 0 && unit->value.at({1, c}) == 1));
 }
 
 TEST_CASE("gradients are the same bits for one and two threads", "[train_graph]") {
@@ -329,6 +398,43 @@ TEST_CASE("recomputation gives the same bits in less memory", "[train_graph]") {
   CHECK(same_state(*plain.store, *again.store));
   WARN(name << ": " << plain.peak() / 1048576 << " MiB, recomputing " << again.peak() / 1048576 << " MiB");
   CHECK(again.peak() < 0.7 * plain.peak());
+}
+
+// By running statistics: in a network that was just drawn, those of a batch carry even a change of the
+// weights by 1e-5 into the gradients a thousandfold.
+TEST_CASE("a step in bf16 stays near the one in f32, in less memory", "[train_graph]") {
+  const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolov7-w6");
+  const Model model = narrow(name, 0.25);
+  Training f32(model), bf16(model, false, {.dtype = DType::kBF16});
+  for (Training* t : {&f32, &bf16}) t->graph->freeze_bn(batch_norms(model.graph));
+  const Tensor images = random_images({2, 3, 256, 256});
+  const auto want = f32.graph->forward(images), got = bf16.graph->forward(images);
+  INFO(name);
+  for (size_t i = 0; i < want[0].levels.size(); ++i) {
+    REQUIRE(got[0].levels[i].dtype() == DType::kF32);
+    CHECK(relative_distance(got[0].levels[i], want[0].levels[i]) < 0.01);
+  }
+  f32.step(images), bf16.step(images);
+  CHECK(relative_distance(bf16.store->gradients(), f32.store->gradients()) < 0.02);
+  WARN(name << ": " << f32.peak() / 1048576 << " MiB, in bf16 " << bf16.peak() / 1048576 << " MiB");
+  CHECK(bf16.peak() < 0.6 * f32.peak());
+}
+
+TEST_CASE("bf16 gives the same bits for any number of threads and with recomputation", "[train_graph]") {
+  const Model model = narrow("yolov7-tiny", 0.25);
+  const Tensor images = random_images({3, 3, 64, 96});
+  Training one(model, false, {.dtype = DType::kBF16}, 1), two(model, false, {.dtype = DType::kBF16}, 2),
+      again(model, false, {.recompute = true, .dtype = DType::kBF16});
+  const double loss = one.step(images);
+  CHECK(two.step(images) == loss);
+  CHECK(again.step(images) == loss);
+  CHECK(same_state(*one.store, *two.store));
+  CHECK(same_state(*one.store, *again.store));
+}
+
+TEST_CASE("bf16 refuses implementations that know no bf16 maps", "[train_graph]") {
+  const TrainGraphOptions options{.dtype = DType::kBF16};
+  CHECK_THROWS_WITH(Training(narrow("yolov7-tiny"), true, options), Catch::Contains("--impl"));
 }
 
 TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]") {

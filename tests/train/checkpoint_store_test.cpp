@@ -47,7 +47,7 @@ TEST_CASE("checkpoints: last, its predecessor, further names and best", "[train]
   store.write_last(snapshot(1, {"init.pt"}));
   store.write_last(snapshot(2, {"epoch_002.pt"}));
   Snapshot third = snapshot(3);
-  third.best = true;
+  third.best = {"best.pt", "best_a.pt"};
   store.write_last(std::move(third));
   for (const WrittenCheckpoint& w : store.take_results(true)) CHECK(w.error == "");
   CHECK(iteration_of(run.path()) == 3);
@@ -61,6 +61,7 @@ TEST_CASE("checkpoints: last, its predecessor, further names and best", "[train]
   CHECK(best.model.find("model.0.w")->at({0}) == -3);
   CHECK(best.model.find("model.0.anchors")->dtype() == DType::kF32);
   CHECK(error_code([&] { state_from(best); }) == "no_state");
+  CHECK(models::read_checkpoint(store.path("best_a.pt")).model.find("model.0.w")->at({0}) == -3);
 }
 
 TEST_CASE("checkpoints: a damaged one is passed over for the newest that is whole", "[train][checkpoint]") {

@@ -54,6 +54,63 @@ TEST_CASE("train: recomputing values changes no bit", "[train][flags]") {
   CHECK(first_difference(tiny.last("kept"), tiny.last("again")) == "");
 }
 
+TEST_CASE("train: with --dtype bf16 a tiny set is learned as in fp32", "[train][flags]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 40;
+  tiny.settings.nbs = 4;
+  tiny.settings.optimizer = "adam";
+  tiny.settings.val_period = 20;
+  tiny.settings.dtype = "bf16";
+  const log::Capture quiet;
+  tiny.run("bf16");
+  const auto number = [&](const std::string& run, const std::string& column, size_t row) {
+    const ResultsTable t = parse_results_csv(read_file(tiny.run_folder(run) + "/results.csv", 1 << 20));
+    return t.rows.at(row).at(
+        size_t(std::find(t.columns.begin(), t.columns.end(), column) - t.columns.begin()));
+  };
+  CHECK(number("bf16", "train/box_loss", 39) < 0.6 * number("bf16", "train/box_loss", 0));
+  CHECK(number("bf16", "train/cls_loss", 39) < 0.1 * number("bf16", "train/cls_loss", 0));
+  CHECK(number("bf16", "metrics/mAP_0.5", 39) > 0.8);
+  tiny.settings.epochs = 1;
+  tiny.settings.dtype = "fp32";
+  tiny.run("fp32");
+  for (const char* loss : {"train/box_loss", "train/obj_loss", "train/cls_loss"})
+    CHECK(number("bf16", loss, 0) == Approx(number("fp32", loss, 0)).epsilon(0.02));
+}
+
+TEST_CASE("train: --dtype bf16 gives equal bits in every run, stopped and resumed too", "[train][flags]") {
+  ShortRun tiny;
+  tiny.settings.dtype = "bf16";
+  const log::Capture quiet;
+  tiny.run("one");
+  tiny.settings.recompute = true;
+  tiny.settings.workers = 2;
+  tiny.run("two", {}, 3);
+  CHECK(first_difference(tiny.last("one"), tiny.last("two")) == "");
+  struct Stop : Observer {
+    int steps = 0;
+    void on_step(const StepEvent&) override { ++steps; }
+  } stop;
+  tiny.run("part", {{&stop}, [&] { return stop.steps >= 3; }});
+  CHECK(state_from(tiny.last("part")).settings.dtype == "bf16");
+  tiny.resume("part");
+  CHECK(first_difference(tiny.last("one"), tiny.last("part")) == "");
+  tiny.settings.dtype = "fp32";
+  tiny.run("fp32");
+  CHECK(first_difference(tiny.last("one"), tiny.last("fp32")) != "");
+  CHECK(tiny.last("one").model.entries()[0].second.dtype() == DType::kF32);  // master weights
+}
+
+TEST_CASE("train: --dtype takes fp32 and bf16, fp16 asks for a GPU", "[train][flags]") {
+  ShortRun tiny;
+  Context ctx(1);
+  tiny.settings.dtype = "fp16";
+  CHECK_THROWS_WITH(prepare_run(ctx, tiny.settings, nullptr),
+                    Catch::Contains("needs a GPU") && Catch::Contains("fp32 or bf16"));
+  tiny.settings.dtype = "bfloat\x1b";
+  CHECK_THROWS_WITH(prepare_run(ctx, tiny.settings, nullptr), Catch::Contains("expected fp32 or bf16"));
+}
+
 TEST_CASE("train: cached images change no bit, and the cache on disk is used", "[train][flags]") {
   ShortRun tiny;
   // Shrunk when loaded, and mosaics read several images per sample.
@@ -113,6 +170,40 @@ TEST_CASE("train: --single-cls makes a network of one class", "[train][flags]") 
   tiny.settings.data = tiny.run_folder("one") + "/data.yaml";
   tiny.settings.epochs = 3;
   CHECK(tiny.resume("one").epochs_done == 3);
+}
+
+TEST_CASE("train: repeat_thr brings rare classes back among the images of their head, and resumes",
+          "[train][flags]") {
+  ShortRun tiny;
+  std::string some, others;
+  for (int i = 0; i < 16; ++i) (i < 4 ? some : others) += fmt::format("set/images/{:02}.png\n", i);
+  tiny.folder.write("some.txt", some);
+  tiny.folder.write("others.txt", others);
+  for (int i = 6; i < 16; ++i) tiny.folder.write(fmt::format("set/labels/{:02}.txt", i), "");
+  tiny.folder.write("data.yaml",
+                    "train: [{images: some.txt, heads: a}, {images: others.txt, heads: b}]\nval: set/images\n"
+                    "names: [red, blue]\nheads: {a: {classes: [0]}, b: {classes: [1]}}\n");
+  tiny.settings.hyp = tiny.folder.write("repeat.yaml", "repeat_thr: 0.999\n");  // with mosaics
+  const log::Capture said;
+  Batches whole;
+  tiny.run("whole", {{&whole}, {}});
+  CHECK_THAT(said.text(), Catch::Contains("some.txt: 4 boxes of other heads' classes dropped") &&
+                              Catch::Contains("others.txt: 2 boxes of other heads' classes dropped"));
+  REQUIRE(whole.indices.size() == 2);
+  for (const auto& epoch : whole.indices) {
+    CHECK(epoch.size() == 16);
+    // Blue is in 2 of the 12 images of b: sqrt(0.999 * 6) = 2.45 against 1 of the others, 18.9 in all.
+    for (const int64_t i : {4, 5}) CHECK(std::count(epoch.begin(), epoch.end(), i) >= 2);
+    CHECK(std::count_if(epoch.begin(), epoch.end(), [](int64_t i) { return i < 4; }) <= 4);
+  }
+  CHECK(whole.indices[0] != whole.indices[1]);
+  struct Stop : Observer {
+    int steps = 0;
+    void on_step(const StepEvent&) override { ++steps; }
+  } stop;
+  CHECK(tiny.run("part", {{&stop}, [&] { return stop.steps >= 6; }}).reason == EndReason::kInterrupted);
+  tiny.resume("part");
+  CHECK(first_difference(tiny.last("whole"), tiny.last("part")) == "");
 }
 
 TEST_CASE("train: --image-weights draws images by what is hard in them, and resumes to equal bits",

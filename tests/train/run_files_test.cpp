@@ -5,7 +5,9 @@
 
 #include "core/log.h"
 #include "data/image.h"
+#include "tests/support/throws.h"
 #include "tests/train/tiny_run.h"
+#include "train/run_pictures.h"
 #include "train/run_report.h"
 
 using namespace mtyolo;
@@ -29,8 +31,7 @@ struct Files {
   explicit Files(const std::string& folder, bool draws = true)
       : events(folder, warnings),
         pictures(folder, events, warnings),
-        report(folder, "mtyolo train <x>", {{"machine", "a fast one"}}, draws ? &pictures : nullptr,
-               warnings) {}
+        report(folder, "mtyolo train <x>", {{"machine", "a fast one"}}, draws, warnings) {}
   TrainerHooks hooks(std::vector<Observer*> first = {}) {
     first.insert(first.end(), {&pictures, &report, &events});
     return {first, {}};
@@ -114,7 +115,7 @@ TEST_CASE("train: a run leaves its pictures, numbers and report", "[run_files]")
        {"<section id=\"training\">", "<section id=\"accuracy\">", "<section id=\"curves\">",
         "<section id=\"batches\">", "<section id=\"data\">", "<section id=\"time\">", "<section id=\"next\">",
         "mtyolo train &lt;x&gt;", "a fast one", "head a", "Finished after 2 epochs",
-        "Confusion, share of each true class, head b", "warmup_momentum"}) {
+        "Confusion, share of each true class, head b", "warmup_momentum", "waiting for data"}) {
     INFO(part);
     CHECK(page.find(part) != std::string::npos);
   }
@@ -194,4 +195,69 @@ TEST_CASE("train: without pictures there is still a report", "[run_files]") {
   const std::string page = read_file(folder + "/report.html", kMost);
   CHECK(page.find("<section id=\"accuracy\">") != std::string::npos);
   CHECK(page.find("<img loading") == std::string::npos);
+}
+
+TEST_CASE("train: a run that an error ends leaves what there is of it, and the error", "[run_files]") {
+  // Nothing that an observer does then hides the error.
+  struct Trips : Observer {
+    void on_failure(const Outcome&) override { throw std::runtime_error("tripped"); }
+  };
+  log::Capture log;
+  TinyRun tiny;
+  const std::string folder = tiny.run_folder("a");
+  Files files(folder);
+  Trips trips;
+  AfterEpoch probe([&](int64_t) { fs::remove_all(tiny.folder.path("set/images")); });
+  CHECK(error_code([&] { tiny.run("a", files.hooks({&trips, &probe})); }) == "images_unreadable");
+  for (const char* name : {"results.png", "PR_curve.png", "metrics.json"}) {
+    INFO(name);
+    CHECK(fs::exists(folder + "/" + name));
+  }
+  const std::string page = read_file(folder + "/report.html", kMost);
+  CHECK(page.find("Ended by an error after 1 epoch (none of the 16 images of the set can be read any more") !=
+        std::string::npos);
+  CHECK(page.find("mtyolo train --resume " + folder) != std::string::npos);
+  CHECK(page.find("<section id=\"accuracy\">") != std::string::npos);
+}
+
+TEST_CASE("train: no memory left or no time left, the report says so", "[run_files]") {
+  log::Capture quiet;
+  TinyRun tiny;
+  tiny.settings.epochs = 2;
+  {
+    Files files(tiny.run_folder("memory"), false);
+    AfterEpoch probe([&](int64_t) { throw std::bad_alloc(); });
+    CHECK_THROWS_AS(tiny.run("memory", files.hooks({&probe})), std::bad_alloc);
+    const std::string page = read_file(tiny.run_folder("memory") + "/report.html", kMost);
+    CHECK(page.find("Ended by an error after 1 epoch (out of memory)") != std::string::npos);
+  }
+  tiny.settings.time_limit = 1e-9;
+  Files files(tiny.run_folder("time"), false);
+  CHECK(tiny.run("time", files.hooks()).reason == EndReason::kTimeLimit);
+  const std::string page = read_file(tiny.run_folder("time") + "/report.html", kMost);
+  CHECK(page.find("Stopped by --time-limit after 0 epochs") != std::string::npos);
+}
+
+TEST_CASE("train: the data.yaml of a run means the same as the file it was made from") {
+  const TempFolder folder;
+  for (const char* path : {"cells/train", "cells/val", "street"}) make_folders(folder.path(path));
+  folder.write("street/j.json", "");
+  folder.write("cells/bccd.yaml", "train: train\nval: [val, train]\nnames: [RBC, 'no']\n");
+  const std::string file = folder.write(
+      "two.yaml",
+      "train: [{json: street/j.json, images: street, heads: b}, {images: street, classes: [2, 0]}]\n"
+      "names: [x, y, z]\nheads: {a: 0-1, cells: {data: cells/bccd.yaml, weight: 0.25}, b: z}\n");
+  const data::DataCfg once = data::read_data_cfg(file, data::DataCfgUse::kPaths);
+  const data::DataCfg again = data::read_data_cfg(folder.write("run/data.yaml", to_yaml(data_document(once))),
+                                                  data::DataCfgUse::kPaths);
+  CHECK(again.names == once.names);
+  CHECK(again.train == once.train);
+  CHECK(again.val == once.val);
+  CHECK(again.details == once.details);
+  REQUIRE(again.heads.size() == 3);
+  for (size_t h = 0; h < 3; ++h) {
+    CHECK(again.heads[h].name == once.heads[h].name);
+    CHECK(again.heads[h].classes == once.heads[h].classes);
+    CHECK(again.heads[h].weight == once.heads[h].weight);
+  }
 }

@@ -52,6 +52,24 @@ TEST_CASE("train faults: a loss or gradient that is not finite is skipped, count
   }
 }
 
+TEST_CASE("train faults: learned weights and surgery forget a window that is not finite", "[train][faults]") {
+  if (!fault::compiled()) MTYOLO_SKIP("built without MTYOLO_FAULTS");
+  TinyRun tiny("heads:\n  a: {classes: [0]}\n  b: {classes: [1]}\n");
+  tiny.settings.epochs = 2;
+  for (const char* rule : {"learned", "pcgrad"})
+    for (const char* spec : {"loss:3,nan", "grad:3,nan"}) {
+      INFO(rule << " " << spec);
+      const log::Capture quiet;
+      const Faults faults(spec);
+      tiny.settings.head_loss = rule;
+      const std::string name = rule + std::string(spec, 4);
+      CHECK(tiny.run(name).skipped_steps == 1);
+      const models::Checkpoint last = tiny.last(name);
+      CHECK(models::non_finite_tensors(last.model).empty());
+      CHECK(models::non_finite_tensors(last.optimizer).empty());
+    }
+}
+
 TEST_CASE("train faults: running statistics forget a batch whose loss was not finite", "[train][faults]") {
   if (!fault::compiled()) MTYOLO_SKIP("built without MTYOLO_FAULTS");
   TinyRun tiny;

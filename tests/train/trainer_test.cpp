@@ -86,6 +86,43 @@ TEST_CASE("train: threads and workers change no bit", "[train][trainer]") {
   CHECK(first_difference(tiny.last("one"), tiny.last("more")) == "");
 }
 
+TEST_CASE("train: a long epoch is saved on the way, and goes on from there to equal bits",
+          "[train][trainer]") {
+  struct Dies : Observer {
+    void on_step(const StepEvent& e) override {
+      if (e.epoch == 1 && e.batch == 3) throw std::runtime_error("died");
+    }
+  } dies;
+  TinyRun tiny;  // four batches an epoch, an update after every second
+  const log::Capture quiet;
+  tiny.run("whole");
+  const auto saved = [&](const std::string& name, TrainerHooks hooks) {
+    hooks.observers = {&dies};
+    CHECK_THROWS(tiny.run(name, hooks));
+    const TrainingState state = state_from(tiny.last(name));
+    return std::pair(state.epoch, state.batch);
+  };
+  CHECK(saved("rarely", {}) == std::pair<int64_t, int64_t>(1, 0));
+  TrainerHooks often;
+  often.save_every = std::chrono::seconds(0);
+  CHECK(saved("often", often) == std::pair<int64_t, int64_t>(1, 2));
+  tiny.resume("often");
+  CHECK(first_difference(tiny.last("whole"), tiny.last("often")) == "");
+}
+
+TEST_CASE("train: every second of a run has its phase", "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 2;
+  const log::Capture log;
+  const Outcome o = tiny.run("a");
+  double sum = 0;
+  for (const double seconds : o.time) sum += seconds;
+  CHECK(sum == Approx(o.seconds).margin(0.05));
+  for (const Phase p : {Phase::kWait, Phase::kCompute, Phase::kUpdate, Phase::kValidation, Phase::kSaving})
+    CHECK(o.time[size_t(p)] > 0);
+  CHECK(log.text().find("epoch 1, time: steps ") != std::string::npos);
+}
+
 TEST_CASE("train: the newest checkpoint is damaged: the run goes on from the one before",
           "[train][trainer]") {
   TinyRun tiny;
@@ -109,7 +146,7 @@ TEST_CASE("train: what is frozen stays bit for bit until it is thawed", "[train]
     std::set<std::string> parts;
     for (const auto& [tensor, value] : after.model.entries())
       if (!bit_equal(value, *before.model.find(tensor)) ||
-          !bit_equal(*after.ema.find(tensor), *before.model.find(tensor)))
+          !bit_equal(*after.optimizer.find("optimizer.weights." + tensor), *before.model.find(tensor)))
         parts.insert(tensor.starts_with("heads.") ? tensor.substr(6, 1) : "trunk");
     return parts;
   };
@@ -132,6 +169,78 @@ TEST_CASE("train: what is frozen stays bit for bit until it is thawed", "[train]
   const models::Checkpoint after = tiny.last("statistics");
   CHECK(after.model.find("model.1.bn.running_mean")->at({0}) == 0);
   CHECK(after.model.find("model.1.bn.weight")->at({0}) != 1);
+}
+
+TEST_CASE("train: rows of a head's own and cross-stitch units learn, and resume bit for bit",
+          "[train][trainer]") {
+  TinyRun tiny("heads:\n  a: {classes: [0]}\n  b: {classes: [1]}\n");
+  tiny.settings.sharing = GENERATE(models::SharingFlags{.mode = "hard", .until = 1},
+                                   models::SharingFlags{.mode = "soft", .cross_stitch = {"0", "2"}},
+                                   models::SharingFlags{.mode = "none"});
+  tiny.settings.epochs = 2;
+  tiny.settings.freeze = tiny.settings.sharing.mode == "hard" ? std::vector<std::string>{"trunk", "a"}
+                                                              : std::vector<std::string>{"a"};
+  const log::Capture quiet;
+  tiny.run("whole");
+  const models::Checkpoint before = models::read_checkpoint(tiny.run_folder("whole") + "/weights/init.pt"),
+                           whole = tiny.last("whole");
+  for (const auto& [name, value] : whole.model.entries()) {
+    INFO(name);
+    const bool learns = name.starts_with("heads.b.") && name.find("anchor") == std::string::npos;
+    CHECK(bit_equal(value, *before.model.find(name)) == !learns);
+  }
+  StopAfter stop(3);
+  tiny.run("part", stop.hooks());
+  tiny.resume("part");
+  CHECK(first_difference(whole, tiny.last("part")) == "");
+}
+
+TEST_CASE("train: one head's weights start every sharing, others go where no number is lost",
+          "[train][trainer]") {
+  TinyRun tiny;
+  tiny.settings.epochs = 1;
+  tiny.settings.noval = true;
+  const log::Capture quiet;
+  tiny.run("one");
+  TinyRun two("heads:\n  a: {classes: [0]}\n  b: {classes: [1]}\n");
+  two.settings.weights = tiny.run_folder("one") + "/weights/last.pt";
+  two.settings.cfg = "";
+  Context ctx(1);
+  const auto start = [&](const models::SharingFlags& flags) {
+    two.settings.sharing = flags;
+    return train::prepare_run(ctx, two.settings, nullptr);
+  };
+  const auto has_note = [](const train::RunSetup& run, const std::string& text) {
+    return std::any_of(run.notes.begin(), run.notes.end(),
+                       [&](const std::string& note) { return note.find(text) != std::string::npos; });
+  };
+  const models::Checkpoint last = tiny.last("one");
+  const models::StateDict& one = last.inference_weights();
+  const auto soft = start({.mode = "soft", .cross_stitch = {"1"}});
+  CHECK(has_note(soft, "head a: 34/35"));
+  CHECK(has_note(soft, "sharing: soft, cross-stitch after rows 1"));
+  for (const char* head : {"a", "b"})
+    CHECK(bit_equal(*soft.model.weights.find(fmt::format("heads.{}.model.2.conv.weight", head)),
+                    one.find("model.2.conv.weight")->to(DType::kF32)));
+  CHECK(start({.mode = "hard", .until = 0}).model.weights.contains("heads.b.model.1.conv.weight"));
+  const auto message = [&](const models::SharingFlags& flags) { return error_text([&] { start(flags); }); };
+  CHECK(message({.mode = "hard", .until = 4}).find("detection row 4") != std::string::npos);
+
+  // Weights with heads: theirs is the default.
+  two.settings.sharing = {.mode = "soft"};
+  two.settings.epochs = 1;
+  two.settings.noval = true;
+  two.run("soft");
+  two.settings.weights = two.run_folder("soft") + "/weights/last.pt";
+  CHECK(start({}).model.cfg.sharing.mode == models::Sharing::Mode::kSoft);
+  CHECK(start({.mode = "none"}).model.transfer.skipped.empty());
+  const std::string refused = message({.mode = "hard"});
+  CHECK(refused.find("last.pt") != std::string::npos);
+  CHECK(refused.find("with other numbers in 'a' than in 'b'") != std::string::npos);
+  two.settings.freeze = {"trunk"};
+  CHECK(message({}) == "--freeze trunk: the heads of this network share no row");
+  tiny.settings.sharing = {.mode = "hard"};
+  CHECK(error_text([&] { tiny.run("x"); }).find("nothing to share") != std::string::npos);
 }
 
 TEST_CASE("train: --freeze refuses what it does not know", "[train][trainer]") {

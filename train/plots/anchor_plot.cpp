@@ -26,7 +26,7 @@ Range range_around(const std::vector<double>& values, int img_size) {
 data::Image draw_anchors(const AnchorFit& fit) {
   Canvas canvas(kWidth, kHeight);
   const double top = draw_heading(
-      canvas, "Boxes and anchors",
+      canvas, fit.head.empty() ? "Boxes and anchors" : "Boxes and anchors of head " + fit.head,
       fmt::format("{} boxes at {} pixels; best possible recall {}, {} anchors per box within a ratio of {:g}",
                   grouped(int64_t(fit.sizes.size())), fit.img_size, short_number(fit.best_possible_recall),
                   short_number(fit.anchors_above_threshold), fit.threshold));

@@ -10,6 +10,8 @@ namespace {
 
 constexpr int kText = 26, kSmall = 22;
 
+std::string of(const std::string& split) { return split.empty() ? "" : " of " + split; }
+
 bool usable(const BoxSample& b) {
   return std::isfinite(b.x) && std::isfinite(b.y) && std::isfinite(b.w) && std::isfinite(b.h) && b.w > 0 &&
          b.h > 0;
@@ -26,8 +28,8 @@ std::array<std::vector<double>, 4> columns_of(std::span<const BoxSample> boxes) 
 }
 
 // One bar per class in the colour of its head, its count above where all counts have room.
-void draw_class_bars(Canvas& canvas, const Box& outer, std::span<const BoxSample> boxes,
-                     const ClassTable& classes) {
+void draw_class_bars(Canvas& canvas, const Box& outer, const std::string& title,
+                     std::span<const BoxSample> boxes, const ClassTable& classes) {
   std::vector<double> counts(size_t(classes.size()));
   for (const BoxSample& b : boxes)
     if (b.cls >= 0 && b.cls < classes.size()) counts[size_t(b.cls)] += 1;
@@ -43,7 +45,7 @@ void draw_class_bars(Canvas& canvas, const Box& outer, std::span<const BoxSample
   }
   const bool upright = widest > slot * 0.95;
   const Box chart{outer.x1, outer.y1, outer.x2, outer.y2 - (upright ? widest + 10 : 40)};
-  Axes axes(canvas, chart, "objects per class", {{0, std::max(1.0, double(n))}, "", true, true},
+  Axes axes(canvas, chart, title, {{0, std::max(1.0, double(n))}, "", true, true},
             {{0, std::max(1.0, most * 1.08)}, "", true}, kText);
   if (most == 0) axes.say_empty();
   for (int c = 0; c < n; ++c) {
@@ -133,10 +135,11 @@ std::vector<BoxSample> collect_boxes(const data::Dataset& dataset) {
   return boxes;
 }
 
-data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& classes) {
+data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& classes,
+                        const std::string& split) {
   constexpr int kWide = 2400, kTop = 130, kBars = 900, kMap = 800;
   Canvas canvas(kWide, kTop + kBars + kMap + 30);
-  draw_heading(canvas, "Labels",
+  draw_heading(canvas, "Labels" + of(split),
                fmt::format("{} boxes, {} classes", grouped(int64_t(boxes.size())), classes.size()));
   const auto columns = columns_of(boxes);
   const auto map = [&](int column) {
@@ -144,7 +147,7 @@ data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& clas
                kTop + kBars + kMap};
   };
   draw_head_names(canvas, classes);
-  draw_class_bars(canvas, {24, kTop, kWide, kTop + kBars - 30.0}, boxes, classes);
+  draw_class_bars(canvas, {24, kTop, kWide, kTop + kBars - 30.0}, "objects per class", boxes, classes);
   // Pictures have y downwards: the axis is turned so that the map looks like the picture.
   const AxisSpec down{{1, 0}, "y"};
   draw_heat(canvas, map(0), "centres of boxes", columns[0], columns[1], {{0, 1}, "x"}, down);
@@ -153,11 +156,26 @@ data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& clas
   return canvas.take();
 }
 
-data::Image draw_label_correlogram(std::span<const BoxSample> boxes) {
+data::Image draw_class_counts(std::span<const SplitBoxes> splits, const ClassTable& classes) {
+  constexpr int kWide = 2400, kTop = 130, kRow = 700;
+  Canvas canvas(kWide, kTop + kRow * std::max(1, int(splits.size())));
+  draw_heading(canvas, "Objects per class",
+               fmt::format("{} classes, {} splits", classes.size(), splits.size()));
+  draw_head_names(canvas, classes);
+  for (size_t i = 0; i < splits.size(); ++i) {
+    const double top = kTop + double(i) * kRow;
+    draw_class_bars(canvas, {24, top, kWide, top + kRow - 30},
+                    fmt::format("{}: {} boxes", splits[i].name, grouped(int64_t(splits[i].boxes.size()))),
+                    splits[i].boxes, classes);
+  }
+  return canvas.take();
+}
+
+data::Image draw_label_correlogram(std::span<const BoxSample> boxes, const std::string& split) {
   constexpr int kSide = 620, kTop = 130;
   constexpr const char* kNames[] = {"x", "y", "width", "height"};
   Canvas canvas(4 * kSide + 60, kTop + 4 * kSide + 20);
-  draw_heading(canvas, "Correlogram of labels",
+  draw_heading(canvas, "Correlogram of labels" + of(split),
                fmt::format("{} boxes, relative to the image; darker = more", grouped(int64_t(boxes.size()))));
   const auto columns = columns_of(boxes);
   const auto spec = [&](int i) { return AxisSpec{{0, 1}, kNames[i]}; };

@@ -27,10 +27,12 @@ void draw_tile(Canvas& canvas, const MosaicTile& tile, double scale, int left, i
   data::draw_boxes(picture, boxes, 2);
   canvas.paste(picture, left, top + kBand);
   const std::string name = first_characters(tile.caption, kCaptionCharacters);
-  const int note = tile.note.empty() ? 0 : std::min(width_of(tile.note, kCaption), width / 2) + 12;
+  // Half of the line is the note's at least, and all that the name leaves.
+  const int room = std::max(width / 2, width - 20 - width_of(name, kCaption));
+  const int note = tile.note.empty() ? 0 : std::min(width_of(tile.note, kCaption), room) + 12;
   canvas.text({left + 4.0, top + kBand / 2.0}, fit_text(name, kCaption, width - 8 - note),
               {kCaption, kCaptionColour, FontWeight::kRegular});
-  canvas.text({left + width - 4.0, top + kBand / 2.0}, fit_text(tile.note, kCaption, width / 2.0),
+  canvas.text({left + width - 4.0, top + kBand / 2.0}, fit_text(tile.note, kCaption, room),
               {kCaption, kNoteColour, FontWeight::kRegular, Align::kEnd});
 }
 

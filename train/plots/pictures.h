@@ -67,11 +67,20 @@ struct BoxSample {
   float x = 0, y = 0, w = 0, h = 0;
 };
 std::vector<BoxSample> collect_boxes(const data::Dataset& dataset);
-data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& classes);  // labels.jpg
-data::Image draw_label_correlogram(std::span<const BoxSample> boxes);  // labels_correlogram.jpg
+// labels.jpg and labels_correlogram.jpg; `split` stands in the headline if it is given.
+data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& classes,
+                        const std::string& split = {});
+data::Image draw_label_correlogram(std::span<const BoxSample> boxes, const std::string& split = {});
+struct SplitBoxes {
+  std::string name;  // "train"
+  std::vector<BoxSample> boxes;
+};
+// classes.png: the bars of labels.jpg, one row per split.
+data::Image draw_class_counts(std::span<const SplitBoxes> splits, const ClassTable& classes);
 
 // anchors.png: sizes of boxes in pixels of the network input, and the anchors over them.
 struct AnchorFit {
+  std::string head;                                        // "" = all
   std::vector<std::array<float, 2>> sizes;                 // w, h of every box
   std::vector<std::vector<std::array<float, 2>>> anchors;  // per level, from the finest stride
   int img_size = 640;

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "core/random.h"
@@ -53,21 +54,21 @@ inline Tensor random_tensor(const Shape& shape, uint32_t stream, double offset =
 }
 
 // A blocked tensor full of NaN, halo and spare lanes included.
-inline Tensor dirty(const Shape& shape, int halo) {
-  Tensor t = Tensor::empty_blocked(shape, halo);
-  float* all = static_cast<float*>(t.storage()->data());
-  std::fill_n(all, t.storage()->size_bytes() / sizeof(float), NAN);
+inline Tensor dirty(const Shape& shape, int halo, DType type = DType::kF32) {
+  Tensor t = Tensor::empty_blocked(shape, halo, host_allocator(), type);
+  std::memset(t.storage()->data(), 0xff, t.storage()->size_bytes());
   return t;
 }
 
 // x in a blocked tensor whose spare lanes are NaN.
-inline Tensor blocked_with_noise(Context& ctx, const Tensor& x, int halo) {
-  const Tensor t = dirty(x.shape(), halo);
+inline Tensor blocked_with_noise(Context& ctx, const Tensor& x, int halo, DType type = DType::kF32) {
+  const Tensor t = dirty(x.shape(), halo, type);
   ops::blocked::pack(ctx, x, ops::blocked::map_of(t));
   return t;
 }
 
-inline bool halo_is_zero(const Tensor& t) {
+template <class T = float>
+bool halo_is_zero(const Tensor& t) {
   const ops::blocked::Map map = ops::blocked::map_of(t);
   const int halo = map.view.halo;
   for (int n = 0; n < map.n; ++n)
@@ -75,7 +76,7 @@ inline bool halo_is_zero(const Tensor& t) {
       for (int i = -halo; i < map.view.h + halo; ++i)
         for (int j = -halo; j < map.view.w + halo; ++j) {
           const bool inside = i >= 0 && i < map.view.h && j >= 0 && j < map.view.w;
-          if (!inside && *ops::blocked::element(map.image(n), c, i, j) != 0) return false;
+          if (!inside && float(*ops::blocked::element<T>(map.image(n), c, i, j)) != 0) return false;
         }
   return true;
 }

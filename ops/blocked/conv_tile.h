@@ -1,0 +1,140 @@
+// Direct convolution on blocked maps, f32 or bf16: an implicit matrix product without an im2col buffer.
+//
+//   for input block, kernel row, kernel column, lane or pair of lanes (= K, always in this order):
+//     weights    panel of 16 or 32 output channels, contiguous            -> vector registers
+//     pixels     `tile` neighbours of one output row, broadcast lane       -> tile x panel accumulators
+//
+//              16 or 32 output channels
+//            +--------+--------+
+//   tile of  | acc 0,0| acc 0,1|      AVX-512: 14 pixels x 2 vectors = 28 of 32 registers
+//   pixels   |  ...   |  ...   |      AVX2:     6 pixels x 1 (2 registers each) = 12 of 16
+//            +--------+--------+
+//
+// Rows and columns outside the image are the map's zeroed halo, so there is no edge case. The order of
+// summation is the same for every output pixel and channel. Source: H6 of the style guide; layout as oneDNN's
+// nChw16c.
+#pragma once
+
+#include <utility>
+
+#include "ops/blocked/product.h"
+
+namespace mtyolo::ops::blocked::MTYOLO_ISA {
+
+// Products of `count` input channels, or pairs of them, of one tap. Step: factors between the inputs of
+// neighbouring output pixels. Last: of the pair only the first channel counts.
+template <class Product, int Tile, int Blocks, int Step, bool Last = false>
+inline __attribute__((always_inline)) void multiply_lanes(Vec (&acc)[Tile][Blocks],
+                                                          const typename Product::Factor* x,
+                                                          const typename Product::Factor* w, int count,
+                                                          int64_t step) {
+  const int64_t pixel = Step > 0 ? Step : step;
+#pragma GCC unroll 2
+  for (int c = 0; c < count; ++c)
+    for (int s = 0; s < Product::kSteps; ++s) {
+      decltype(Product::vector(w, s)) weights[Blocks];
+      for (int b = 0; b < Blocks; ++b) weights[b] = Product::vector(w + c * kPanel + b * kBlock, s);
+      for (int t = 0; t < Tile; ++t) {
+        auto factor = x[t * pixel + c];
+        if constexpr (Last) factor = Product::without_second(factor);
+        const auto value = Product::broadcast(factor, s);
+        for (int b = 0; b < Blocks; ++b) acc[t][b] = Product::multiply_add(acc[t][b], value, weights[b]);
+      }
+    }
+}
+
+template <class Product, int Tile, int Blocks, int Step>
+void conv_tile(const ConvTask& task, int row, int column) {
+  using Factor = typename Product::Factor;
+  using Stored = typename Product::Stored;
+  constexpr int kFactors = kBlock / Product::kLanes;  // of a pixel
+  Vec acc[Tile][Blocks];
+  for (int t = 0; t < Tile; ++t)
+    for (int b = 0; b < Blocks; ++b) acc[t][b] = load(task.bias + b * kBlock);
+
+  const MapView& x = task.x;
+  const int64_t step = int64_t(task.stride_w) * x.pixel / Product::kLanes;
+  const auto* weight = static_cast<const Factor*>(task.weight);
+  const Stored* origin = pixel_at<const Stored>(x, 0, row * task.stride_h - task.pad_h,
+                                                column * task.stride_w - task.pad_w, x.pixel);
+  for (int block = task.block_begin; block < task.block_end; ++block) {
+    const int left = x.channels - block * kBlock;
+    const int lanes = left < kBlock ? left : kBlock;
+    for (int u = 0; u < task.kernel_h; ++u) {
+      const Stored* taps = origin + block * x.block_stride + int64_t(u) * task.dilation_h * x.row_stride;
+      for (int v = 0; v < task.kernel_w; ++v) {
+        const auto* at = reinterpret_cast<const Factor*>(taps + int64_t(v) * task.dilation_w * x.pixel);
+        const int count = lanes / Product::kLanes;
+        if (lanes == kBlock) multiply_lanes<Product, Tile, Blocks, Step>(acc, at, weight, kFactors, step);
+        else multiply_lanes<Product, Tile, Blocks, Step>(acc, at, weight, count, step);
+        weight += int64_t(count) * kPanel;
+        if constexpr (Product::kLanes == 2)
+          if (lanes % 2 == 1) {
+            multiply_lanes<Product, Tile, Blocks, Step, true>(acc, at + count, weight, 1, step);
+            weight += kPanel;
+          }
+      }
+    }
+  }
+
+  for (int b = 0; b < Blocks; ++b) {
+    const auto at = [&](const MapView& m) {
+      return pixel_at<Stored>(m, task.out_block + b, row, column, m.pixel);
+    };
+    Stored* y = at(task.y);
+    const Stored* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
+    for (int t = 0; t < Tile; ++t) {
+      Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
+      if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
+      store(y + int64_t(t) * task.y.pixel, v);
+    }
+  }
+}
+
+using TileFunction = void (*)(const ConvTask&, int row, int column);
+
+template <class Product, int Blocks, int Step, int... Tiles>
+TileFunction pick_tile(int tile, std::integer_sequence<int, Tiles...>) {
+  static constexpr TileFunction kFunctions[] = {conv_tile<Product, Tiles + 1, Blocks, Step>...};
+  return kFunctions[tile - 1];
+}
+
+template <class Product, int Blocks>
+TileFunction pick_step(int tile, int64_t step) {
+  constexpr auto kTiles = std::make_integer_sequence<int, kTile>{};
+  constexpr int kWide = kBlock / Product::kLanes, kStem = kStemPixel / Product::kLanes;
+  if (step == kWide) return pick_tile<Product, Blocks, kWide>(tile, kTiles);
+  if (step == 2 * kWide) return pick_tile<Product, Blocks, 2 * kWide>(tile, kTiles);
+  if (step == kStem) return pick_tile<Product, Blocks, kStem>(tile, kTiles);
+  if (step == 2 * kStem) return pick_tile<Product, Blocks, 2 * kStem>(tile, kTiles);
+  return pick_tile<Product, Blocks, 0>(tile, kTiles);
+}
+
+template <class Product>
+TileFunction pick(int tile, int blocks, int64_t step) {
+  if constexpr (kPanelBlocks == 2)
+    if (blocks == 2) return pick_step<Product, 2>(tile, step);
+  return pick_step<Product, 1>(tile, step);
+}
+
+template <class Product>
+void conv_rows(const ConvTask& task) {
+  // Tiles of nearly equal width, so that no narrow rest wastes registers.
+  const int width = task.y.w;
+  const int tiles = (width + kTile - 1) / kTile;
+  const int narrow = width / tiles, wide_count = width % tiles;
+  const int64_t step = int64_t(task.stride_w) * task.x.pixel / Product::kLanes;
+  const TileFunction narrow_tile = pick<Product>(narrow, task.out_blocks, step);
+  const TileFunction wide_tile =
+      wide_count > 0 ? pick<Product>(narrow + 1, task.out_blocks, step) : narrow_tile;
+  for (int row = task.row_begin; row < task.row_end; ++row) {
+    int column = 0;
+    for (int i = 0; i < tiles; ++i) {
+      const bool wide = i < wide_count;
+      (wide ? wide_tile : narrow_tile)(task, row, column);
+      column += narrow + (wide ? 1 : 0);
+    }
+  }
+}
+
+}  // namespace mtyolo::ops::blocked::MTYOLO_ISA
