@@ -160,6 +160,28 @@ std::string name_here(const std::string& from, const std::map<std::string, HeadS
   return from;
 }
 
+namespace {
+
+// A new head starts with what the first of the others has in its detection row beside the outputs: anchors
+// and implicit terms of the input.
+void add_beside_outputs(const models::StateDict& weights, const models::Graph& graph,
+                        const std::map<std::string, HeadSource>& sources,
+                        const std::map<std::string, std::set<std::string>>& outputs, models::StateDict& out) {
+  std::string first;
+  for (const models::Head& head : graph.heads)
+    if (first.empty()) first = sources.at(head.name).from;
+  for (const models::Head& head : graph.heads) {
+    if (!sources.at(head.name).from.empty()) continue;
+    for (const models::ParamInfo& info : graph.params) {
+      if (!info.name.starts_with(head.prefix) || outputs.at(head.name).contains(info.name)) continue;
+      const Tensor* t = weights.find("heads." + first + "." + models::without_head(info.name));
+      if (t != nullptr) out.add(info.name, *t);
+    }
+  }
+}
+
+}  // namespace
+
 models::StateDict renamed_tensors(const models::StateDict& weights, const models::Graph& graph,
                                   const std::map<std::string, HeadSource>& sources) {
   std::map<std::string, const models::ParamInfo*> params;
@@ -179,6 +201,7 @@ models::StateDict renamed_tensors(const models::StateDict& weights, const models
     out.add(mine,
             is_output ? reordered(tensor, *params.at(mine), *head, sources.at(head->name).columns) : tensor);
   }
+  add_beside_outputs(weights, graph, sources, outputs, out);
   return out;
 }
 

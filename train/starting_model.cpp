@@ -129,12 +129,12 @@ std::string shape_text(const std::optional<Shape>& shape) {
 
 void note_transfer(const models::Model& model, const std::string& file, std::vector<std::string>& notes) {
   const models::TransferReport& report = model.transfer;
-  if (model.graph.heads.size() > 1)
-    notes.push_back("sharing: " + models::describe(model.cfg.sharing, int(model.cfg.rows.size())));
   notes.push_back(fmt::format("Transferred {}/{} tensors from {}", report.transferred, report.total, file));
   for (const models::HeadTransfer& t : models::transfer_by_head(model.graph, report))
     notes.push_back(
         fmt::format("  {}: {}/{}", t.head.empty() ? "all heads" : "head " + t.head, t.transferred, t.total));
+  if (model.graph.heads.size() > 1)
+    notes.push_back("sharing: " + models::describe(model.cfg.sharing, int(model.cfg.rows.size())));
   for (const models::SkippedTensor& s : report.skipped)
     notes.push_back(fmt::format("  {}: file {}, network {}: {}", s.name, shape_text(s.found),
                                 shape_text(s.expected), s.reason));

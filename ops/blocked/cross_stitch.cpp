@@ -20,7 +20,7 @@ void cross_stitch(Context& ctx, std::span<const Map> x, const Tensor& packed, co
       for (int b = begin; b < end; ++b)
         for (int i = 0; i < to.h; ++i)
           for (int j = 0; j < to.w; ++j) {
-            float sum[kBlock];
+            float sum[kBlock] = {};
             for (size_t k = 0; k < from.size(); ++k) {
               const T* in = element<T>(from[k], b * kBlock, i, j);
               const float* weight = packed.data<float>() + int64_t(k) * packed.size(1) + int64_t(b) * kBlock;

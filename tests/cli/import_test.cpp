@@ -83,7 +83,7 @@ TEST_CASE("import: --sharing makes any sharing of one head, and says what went w
         std::string::npos);
   CHECK(import("soft.pt", "hard.pt", {"--sharing", "hard", "--share-until", "40"}).exit_code == 0);
   CHECK(models::load_model(scratch.path("hard.pt")).weights.contains("heads.a.model.42.conv.weight"));
-  CHECK(models::load_model(scratch.path("hard.pt")).weights.contains("model.39.conv.weight"));
+  CHECK(models::load_model(scratch.path("hard.pt")).weights.contains("model.40.conv.weight"));
   for (const auto& words : {std::vector<std::string>{"--sharing", "soft"},
                             {"--heads", two, "--sharing", "hard", "--share-until", "77"},
                             {"--heads", two, "--couple", "0-5"},

@@ -71,11 +71,17 @@ TEST_CASE("train: with --dtype bf16 a tiny set is learned as in fp32", "[train][
   CHECK(number("bf16", "train/box_loss", 39) < 0.6 * number("bf16", "train/box_loss", 0));
   CHECK(number("bf16", "train/cls_loss", 39) < 0.1 * number("bf16", "train/cls_loss", 0));
   CHECK(number("bf16", "metrics/mAP_0.5", 39) > 0.8);
+  // Before the first update, since each one carries the rounding of a small batch's statistics on.
   tiny.settings.epochs = 1;
-  tiny.settings.dtype = "fp32";
-  tiny.run("fp32");
-  for (const char* loss : {"train/box_loss", "train/obj_loss", "train/cls_loss"})
-    CHECK(number("bf16", loss, 0) == Approx(number("fp32", loss, 0)).epsilon(0.02));
+  tiny.settings.nbs = 4096;
+  for (const char* type : {"fp32", "bf16"}) {
+    tiny.settings.dtype = type;
+    tiny.run(std::string("start-") + type);
+  }
+  // The class loss has the widest bound: it is over the matched cells alone, of which rounding moves some.
+  for (const auto& [loss, bound] :
+       {std::pair("train/box_loss", 0.02), {"train/obj_loss", 0.02}, {"train/cls_loss", 0.05}})
+    CHECK(number("start-bf16", loss, 0) == Approx(number("start-fp32", loss, 0)).epsilon(bound));
 }
 
 TEST_CASE("train: --dtype bf16 gives equal bits in every run, stopped and resumed too", "[train][flags]") {
