@@ -82,7 +82,7 @@ TEST_CASE("train faults: running statistics forget a batch whose loss was not fi
     tiny.run("bad");
   }
   const auto mean = [&](const std::string& name) {
-    return tiny.last(name).model.find("model.0.bn.num_batches_tracked")->at({});
+    return tiny.last(name).optimizer.find("optimizer.weights.model.0.bn.num_batches_tracked")->at({});
   };
   CHECK(mean("good") == mean("bad") + 1);
 }
