@@ -238,7 +238,8 @@ class CocoSource : public LabelSource {
                               fmt::format("{}: {}: no bbox: dropped", file_, place), file_});
       return;
     }
-    const auto [x, y, w, h] = a.bbox;
+    const double x = bounded_pixels(a.bbox[0]), y = bounded_pixels(a.bbox[1]), w = bounded_pixels(a.bbox[2]),
+                 h = bounded_pixels(a.bbox[3]);
     if (a.bbox_size != 4)
       throw label_error(file_, place, "label_box", "bbox has not four numbers (x, y, width, height)");
     if (w < 0 || h < 0)

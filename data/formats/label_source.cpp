@@ -22,6 +22,11 @@ bool clip_axis(float& centre, float& side) {
 
 }  // namespace
 
+double bounded_pixels(double value) {
+  constexpr double kFarOut = 1e9;
+  return std::clamp(value, -kFarOut, kFarOut);
+}
+
 bool Labels::add(Label label) {
   const bool x = clip_axis(label.x, label.w), y = clip_axis(label.y, label.h);
   clipped += x || y ? 1 : 0;

@@ -17,6 +17,10 @@ inline constexpr float kFrameSlack = 1e-4f;
 // Sides below this have no area: 0.07 pixels of the widest image.
 inline constexpr float kMinBoxSide = 1e-6f;
 
+// A coordinate in pixels, kept within what a float label can hold: what lies so far out is clipped to the
+// frame anyway.
+double bounded_pixels(double value);
+
 // The objects of one image.
 struct Labels {
   enum class State { kFound, kEmpty, kMissing } state = State::kFound;

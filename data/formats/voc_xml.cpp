@@ -86,7 +86,7 @@ class VocReader {
     if (!value)
       throw label_error(file_, place(), "label_box",
                         fmt::format("{} is {}, expected a number", name, quoted(text)));
-    return *value;
+    return bounded_pixels(*value);
   }
 
   void add(const pugi::xml_node& object) {

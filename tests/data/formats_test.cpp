@@ -277,6 +277,11 @@ TEST_CASE("data: an XML annotation has limits, and its words are checked") {
   CHECK(good.labels[0].cls == 1);
   CHECK(good.labels[0].x == 0.2f);
   CHECK(good.labels[0].h == 0.4f);
+  const std::string far = "<bndbox><ymax>40</ymax><xmin>10</xmin><xmax>1e300</xmax><ymin>20</ymin></bndbox>";
+  const Labels cut = parse(object("<name>dog</name>" + far));
+  REQUIRE(cut.labels.size() == 1);
+  CHECK(cut.clipped == 1);
+  CHECK(cut.labels[0].x + cut.labels[0].w / 2 == Approx(1));
   std::string deep;
   for (int i = 0; i < 70; ++i) deep = "<a>" + deep + "</a>";
   const auto [text, message] = GENERATE_COPY(table<std::string, std::string>({
