@@ -51,6 +51,7 @@ struct TwoSets {
                        "  - c: Conv 8 3 2\nhead:\n  - IDetect @c\n");
   }
 
+  // The pictures are not ours to ship: without ../shared these tests cannot run.
   static bool there() { return fs::exists(shared_folder() / "data/voc2007-sample/ImageSets"); }
 
   std::string run_folder() const { return folder.path("runs/a"); }

@@ -133,7 +133,7 @@ TEST_CASE("data: files are moved to another device and back with their rights an
   }, there{};
   if (::stat(folder.path().c_str(), &here) != 0 || ::stat("/dev/shm", &there) != 0 ||
       here.st_dev == there.st_dev)
-    MTYOLO_SKIP("no second device at /dev/shm");
+    MTYOLO_SKIP("no second device at /dev/shm");  // a move across devices needs two
   auto moves = five_files(folder);
   for (FileMove& m : moves) m.to = other + "/" + fs::path(m.from).filename().string();
   const auto old = fs::last_write_time(moves[0].from) - std::chrono::hours(100);

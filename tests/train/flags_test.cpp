@@ -93,11 +93,8 @@ TEST_CASE("train: --dtype bf16 gives equal bits in every run, stopped and resume
   tiny.settings.workers = 2;
   tiny.run("two", {}, 3);
   CHECK(first_difference(tiny.last("one"), tiny.last("two")) == "");
-  struct Stop : Observer {
-    int steps = 0;
-    void on_step(const StepEvent&) override { ++steps; }
-  } stop;
-  tiny.run("part", {{&stop}, [&] { return stop.steps >= 3; }});
+  StopAfter stop(3);
+  tiny.run("part", stop.hooks());
   CHECK(state_from(tiny.last("part")).settings.dtype == "bf16");
   tiny.resume("part");
   CHECK(first_difference(tiny.last("one"), tiny.last("part")) == "");
@@ -203,11 +200,8 @@ TEST_CASE("train: repeat_thr brings rare classes back among the images of their 
     CHECK(std::count_if(epoch.begin(), epoch.end(), [](int64_t i) { return i < 4; }) <= 4);
   }
   CHECK(whole.indices[0] != whole.indices[1]);
-  struct Stop : Observer {
-    int steps = 0;
-    void on_step(const StepEvent&) override { ++steps; }
-  } stop;
-  CHECK(tiny.run("part", {{&stop}, [&] { return stop.steps >= 6; }}).reason == EndReason::kInterrupted);
+  StopAfter stop(6);
+  CHECK(tiny.run("part", stop.hooks()).reason == EndReason::kInterrupted);
   tiny.resume("part");
   CHECK(first_difference(tiny.last("whole"), tiny.last("part")) == "");
 }
@@ -230,11 +224,8 @@ TEST_CASE("train: --image-weights draws images by what is hard in them, and resu
     CHECK(*std::max_element(epoch.begin(), epoch.end()) < 4);
   }
   CHECK(weighted.indices[0] != weighted.indices[1]);
-  struct Stop : Observer {
-    int steps = 0;
-    void on_step(const StepEvent&) override { ++steps; }
-  } stop;
-  CHECK(tiny.run("part", {{&stop}, [&] { return stop.steps >= 6; }}).reason == EndReason::kInterrupted);
+  StopAfter stop(6);
+  CHECK(tiny.run("part", stop.hooks()).reason == EndReason::kInterrupted);
   tiny.resume("part");
   CHECK(first_difference(tiny.last("weighted"), tiny.last("part")) == "");
 }

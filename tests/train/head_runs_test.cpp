@@ -55,15 +55,6 @@ std::vector<Tensor> maps_of(const models::Model& model, const std::string& head)
   return maps;
 }
 
-struct StopAfter : Observer {
-  int64_t left;
-  explicit StopAfter(int64_t micro_batches) : left(micro_batches) {}
-  void on_step(const StepEvent&) override { --left; }
-  TrainerHooks hooks() {
-    return {{this}, [this] { return left <= 0; }};
-  }
-};
-
 }  // namespace
 
 TEST_CASE("heads: training one head leaves every bit of the other and of the trunk alone", "[train][heads]") {

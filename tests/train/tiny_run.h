@@ -100,6 +100,16 @@ struct TinyRun {
   }
 };
 
+// Asks to stop after so many micro-batches.
+struct StopAfter : train::Observer {
+  int64_t left;
+  explicit StopAfter(int64_t micro_batches) : left(micro_batches) {}
+  void on_step(const train::StepEvent&) override { --left; }
+  train::TrainerHooks hooks() {
+    return {{this}, [this] { return left <= 0; }};
+  }
+};
+
 // The first tensor, of weights, averages or optimizer, that differs; empty if none does.
 inline std::string first_difference(const models::Checkpoint& a, const models::Checkpoint& b) {
   const std::pair<const models::StateDict*, const models::StateDict*> parts[] = {

@@ -15,16 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Asks to stop after so many micro-batches.
-struct StopAfter : Observer {
-  int64_t left;
-  explicit StopAfter(int64_t micro_batches) : left(micro_batches) {}
-  void on_step(const StepEvent&) override { --left; }
-  TrainerHooks hooks() {
-    return {{this}, [this] { return left <= 0; }};
-  }
-};
-
 double number(const std::string& run, const std::string& column, size_t row) {
   const ResultsTable t = parse_results_csv(read_file(run + "/results.csv", 1 << 20));
   return t.column(column).at(row);
