@@ -107,7 +107,7 @@ class Multitask {
                                  {"parameters", r.parameters},
                                  {"infer_mib", r.infer_mib},
                                  {"train_mib", r.train_mib},
-                                 {"train_s", r.train_seconds},
+                                 {"train_cpu_s", r.train_cpu_seconds},
                                  {"heads", heads}});
     }
     return d;
@@ -174,13 +174,13 @@ class Multitask {
                                    "--exist-ok"};
     words.insert(words.end(), sharing.flags.begin(), sharing.flags.end());
     const ChildResult trained = run_child(with_common(words, seed));
-    run.train_seconds = trained.seconds;
+    run.train_cpu_seconds = trained.cpu_seconds;
     run.train_mib = train_memory(trained.out);
     const std::string weights = folder_ + "/" + name + "/weights/last.pt";
     read_quality(data, weights, name, seed, run);
     run.parameters = json_of({"info", weights}, seed)["parameters"];
-    log::info("{}, {}, seed {}: {:.0f} s, mAP@.5 {:.3f}", run.set, run.sharing, seed, run.train_seconds,
-              fmt::join(run.map50, " "));
+    log::info("{}, {}, seed {}: {:.0f} CPU s, mAP@.5 {:.3f}", run.set, run.sharing, seed,
+              run.train_cpu_seconds, fmt::join(run.map50, " "));
     return run;
   }
 

@@ -2,11 +2,11 @@
 
 #include <fmt/ranges.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -66,16 +66,17 @@ std::string read_all(int from) {
 }  // namespace
 
 ChildResult run_child(const std::vector<std::string>& words) {
-  const auto begin = std::chrono::steady_clock::now();
   Pipe out;
   const pid_t child = start(words, out);
   out.close_writing();
   ChildResult result;
   result.out = read_all(out.ends[0]);
   int status = 0;
-  while (waitpid(child, &status, 0) < 0)
+  rusage used{};
+  while (wait4(child, &status, 0, &used) < 0)
     if (errno != EINTR) fail_child("waiting for it", errno);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const auto seconds = [](const timeval& t) { return double(t.tv_sec) + 1e-6 * double(t.tv_usec); };
+  result.cpu_seconds = seconds(used.ru_utime) + seconds(used.ru_stime);
   if (status != 0)
     fail(WIFEXITED(status) ? ExitCode(WEXITSTATUS(status)) : ExitCode::kRuntime, "child",
          "mtyolo {} ended with {} {}", fmt::join(words, " "), WIFEXITED(status) ? "exit code" : "signal",

@@ -9,7 +9,7 @@ namespace mtyolo::cli {
 
 struct ChildResult {
   std::string out;  // its stdout; its stderr is this process's
-  double seconds = 0;
+  double cpu_seconds = 0;  // of all its threads; wall time would count what else the machine does
 };
 
 // Runs `mtyolo WORDS...` and waits. Throws Error with its exit code unless that is 0.

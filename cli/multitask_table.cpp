@@ -52,7 +52,7 @@ std::string table_row(const std::string& sharing, const Runs& runs, size_t heads
   std::string row = fmt::format("| {} | {:.2f} M | {:.1f} | {:.0f} | {:.0f} | {:.0f} |", sharing,
                                 mean(&MultitaskRun::parameters) / 1e6, mean(&MultitaskRun::ms_per_image),
                                 mean(&MultitaskRun::infer_mib), mean(&MultitaskRun::train_mib),
-                                mean(&MultitaskRun::train_seconds));
+                                mean(&MultitaskRun::train_cpu_seconds));
   for (size_t h = 0; h < heads; ++h)
     row += fmt::format(" {} | {} |", range_text(map50(runs, h)), range_text(map50_95(runs, h)));
   return row + "\n";
@@ -68,7 +68,7 @@ std::string verdict(const Spread& mine, const Spread& base) {
 std::string set_text(const MultitaskSet& set, const std::vector<MultitaskRun>& runs) {
   const std::vector<std::string> sharings = sharings_of(runs, set.name);
   std::string head = fmt::format(
-      "**{}**\n\n| sharing | parameters | ms/image | MiB infer | MiB train | s train |", set.name);
+      "**{}**\n\n| sharing | parameters | ms/image | MiB infer | MiB train | CPU s train |", set.name);
   std::string rule = "|---|---|---|---|---|---|";
   for (const std::string& name : set.heads) {
     head += fmt::format(" {0} mAP@.5 | {0} mAP@.5:.95 |", name);

@@ -11,7 +11,7 @@ namespace mtyolo::cli {
 struct MultitaskRun {
   std::string set, sharing;  // "scenes", "hard, all but the head"
   int seed = 0;
-  double parameters = 0, ms_per_image = 0, train_mib = 0, infer_mib = 0, train_seconds = 0;
+  double parameters = 0, ms_per_image = 0, train_mib = 0, infer_mib = 0, train_cpu_seconds = 0;
   std::vector<double> map50, map50_95;  // per head, 0..1
 };
 

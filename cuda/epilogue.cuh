@@ -1,14 +1,16 @@
-// The device's side of cuda/epilogue.h.
+// The device's side of KernelEpilogue.
 #pragma once
 
 #include "cuda/device/math.cuh"
-#include "cuda/epilogue.h"
+#include "ops/device/types.h"
 
 namespace mtyolo::MTYOLO_KERNEL_NS {
 
 MTYOLO_DEV float activate(KernelActivation activation, float x) {
   if (activation == KernelActivation::kSilu) return silu(x);
   if (activation == KernelActivation::kLeakyRelu) return leaky_relu(x);
+  if (activation == KernelActivation::kSigmoid) return sigmoid(x);
+  if (activation == KernelActivation::kRelu) return x > 0 ? x : 0;
   return x;
 }
 

@@ -150,20 +150,20 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 3) gemm_f32_kernel(Params p) {
 }
 
 template <int kStages>
-void gemm_stages(KernelStream stream, GemmMath math, const Params& p) {
+void gemm_stages(KernelStream stream, KernelMath math, const Params& p) {
   const LaunchDims dims{{uint32_t(p.m + kTile - 1) / kTile, uint32_t(p.n + kTile - 1) / kTile},
                         {kThreads},
                         size_t(kStages) * 2 * kTileBytes};
   switch (math) {
-    case GemmMath::kF32:
+    case KernelMath::kF32:
       return launch(gemm_f32_kernel<kStages>, dims, stream, p);
-    case GemmMath::kTF32:
+    case KernelMath::kTF32:
       return launch(gemm_mma_kernel<tf32, float, kStages>, dims, stream, p);
-    case GemmMath::kF16:
+    case KernelMath::kF16:
       return launch(gemm_mma_kernel<half, half, kStages>, dims, stream, p);
-    case GemmMath::kBF16:
+    case KernelMath::kBF16:
       return launch(gemm_mma_kernel<bfloat16, bfloat16, kStages>, dims, stream, p);
-    case GemmMath::kS8:
+    case KernelMath::kS8:
       return launch(gemm_mma_kernel<int8_t, float, kStages>, dims, stream, p);
   }
 }
@@ -171,9 +171,9 @@ void gemm_stages(KernelStream stream, GemmMath math, const Params& p) {
 }  // namespace
 
 void gemm(KernelStream stream, const GemmArgs& args) {
-  const int in = args.math == GemmMath::kS8                                    ? 1
-                 : args.math == GemmMath::kF16 || args.math == GemmMath::kBF16 ? 2
-                                                                               : 4;
+  const int in = args.math == KernelMath::kS8                                      ? 1
+                 : args.math == KernelMath::kF16 || args.math == KernelMath::kBF16 ? 2
+                                                                                   : 4;
   const int out = in == 2 ? 2 : 4;
   check_argument(args.m > 0 && args.n > 0 && args.k > 0, "gemm: m, n and k must be positive");
   check_argument((args.k * in) % 16 == 0 && (args.a_stride * in) % 16 == 0 && (args.b_stride * in) % 16 == 0,

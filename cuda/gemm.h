@@ -3,19 +3,15 @@
 #pragma once
 
 #include "cuda/dims.h"
-#include "cuda/epilogue.h"
+#include "ops/device/types.h"
 
 namespace mtyolo {
 
-// Operands and result: f32 by fused multiply-add; f32 rounded to tf32; f16; bf16; s8 with s32 sums and f32
-// result.
-enum class GemmMath : uint8_t { kF32, kTF32, kF16, kBF16, kS8 };
-
-// Pointers are on the device. Strides count elements. Rows of a and b start at multiples of 16 bytes and k is
-// a multiple of 16 bytes of elements; m and n are any. c_stride and c_offset let rows of c be a channel slice
-// of wider pixels.
+// Operands are of the math's type and so is the result, but for s8, whose result is f32. Pointers are on the
+// device. Strides count elements. Rows of a and b start at multiples of 16 bytes and k is a multiple of 16
+// bytes of elements; m and n are any. c_stride and c_offset let rows of c be a channel slice of wider pixels.
 struct GemmArgs {
-  GemmMath math = GemmMath::kF16;
+  KernelMath math = KernelMath::kF16;
   int m = 0, n = 0, k = 0;
   const void* a = nullptr;
   const void* b = nullptr;

@@ -63,12 +63,14 @@ void row_sum(KernelStream stream, const RowSumArgs& args) {
   check_argument(args.rows > 0 && args.columns > 0 && args.stride >= args.columns,
                  "row_sum: rows and columns must be positive, the stride no shorter than a row");
   switch (args.type) {
-    case ReduceType::kF32:
+    case KernelType::kF32:
       return row_sum_typed<float>(stream, args);
-    case ReduceType::kF16:
+    case KernelType::kF16:
       return row_sum_typed<half>(stream, args);
-    case ReduceType::kBF16:
+    case KernelType::kBF16:
       return row_sum_typed<bfloat16>(stream, args);
+    default:
+      check_argument(false, "row_sum: x must be f32, f16 or bf16");
   }
 }
 

@@ -2,15 +2,14 @@
 #pragma once
 
 #include "cuda/dims.h"
+#include "ops/device/types.h"
 
 namespace mtyolo {
-
-enum class ReduceType : uint8_t { kF32, kF16, kBF16 };
 
 // sums[r] = sum of x[r * stride + i], 0 <= i < columns, in f32 and in an order that depends on `columns`
 // alone. Pointers are on the device; stride counts elements.
 struct RowSumArgs {
-  ReduceType type = ReduceType::kF32;
+  KernelType type = KernelType::kF32;
   const void* x = nullptr;
   float* sums = nullptr;
   int rows = 0, columns = 0, stride = 0;

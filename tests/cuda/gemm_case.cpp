@@ -8,17 +8,17 @@
 namespace mtyolo::test {
 namespace {
 
-double tolerance(GemmMath math) {
+double tolerance(KernelMath math) {
   switch (math) {
-    case GemmMath::kF32:
+    case KernelMath::kF32:
       return 1e-5;
-    case GemmMath::kTF32:
+    case KernelMath::kTF32:
       return 1e-3;
-    case GemmMath::kF16:
+    case KernelMath::kF16:
       return 2e-3;
-    case GemmMath::kBF16:
+    case KernelMath::kBF16:
       return 1.5e-2;
-    case GemmMath::kS8:
+    case KernelMath::kS8:
       break;
   }
   return 1e-6;  // sums are exact; scale and activation run in f32
@@ -53,8 +53,8 @@ std::vector<double> reference(const GemmCase& c, const std::vector<double>& a, c
 }
 
 template <class In, class Out>
-std::string fault(GemmMath math, const GemmCase& c) {
-  const bool whole = math == GemmMath::kS8;
+std::string fault(KernelMath math, const GemmCase& c) {
+  const bool whole = math == KernelMath::kS8;
   const auto a = random_values(size_t(c.m) * size_t(c.k), 1, whole),
              b = random_values(size_t(c.n) * size_t(c.k), 2, whole);
   const auto scale = random_values(size_t(c.n), 3, false), bias = random_values(size_t(c.n), 4, false);
@@ -70,7 +70,7 @@ std::string fault(GemmMath math, const GemmCase& c) {
   args.stages = c.stages;
   args.epilogue.activation = c.activation;
   if (c.scaled) args.epilogue.scale = device_scale.get(), args.epilogue.bias = device_bias.get();
-  simt::gemm({}, args);
+  TESTED(gemm)({}, args);
 
   std::vector<double> got;
   const std::vector<Out> stored = device_c.values();
@@ -89,13 +89,13 @@ std::string fault(GemmMath math, const GemmCase& c) {
 
 }  // namespace
 
-std::string gemm_fault(GemmMath math, const GemmCase& c) {
+std::string gemm_fault(KernelMath math, const GemmCase& c) {
   switch (math) {
-    case GemmMath::kF16:
+    case KernelMath::kF16:
       return fault<Half, Half>(math, c);
-    case GemmMath::kBF16:
+    case KernelMath::kBF16:
       return fault<BFloat16, BFloat16>(math, c);
-    case GemmMath::kS8:
+    case KernelMath::kS8:
       return fault<int8_t, float>(math, c);
     default:
       return fault<float, float>(math, c);

@@ -18,6 +18,6 @@ struct GemmCase {
 };
 
 // "" when c is right and nothing beside it was written; else what is wrong. Throws what the emulator finds.
-std::string gemm_fault(GemmMath math, const GemmCase& c);
+std::string gemm_fault(KernelMath math, const GemmCase& c);
 
 }  // namespace mtyolo::test

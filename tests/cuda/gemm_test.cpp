@@ -15,7 +15,8 @@ TEST_CASE(
       GENERATE(GemmCase{.m = 65, .n = 70, .k = 48}, GemmCase{.m = 3, .n = 8, .k = 128, .stages = 2},
                GemmCase{.m = 64, .n = 64, .k = 16, .stages = 3},
                GemmCase{.m = 130, .n = 33, .k = 208, .c_offset = 5, .c_extra = 9, .a_extra = 16});
-  const auto math = GENERATE(GemmMath::kF32, GemmMath::kTF32, GemmMath::kF16, GemmMath::kBF16, GemmMath::kS8);
+  const auto math =
+      GENERATE(KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16, KernelMath::kBF16, KernelMath::kS8);
   INFO("m " << c.m << " n " << c.n << " k " << c.k << " math " << int(math));
   for (const emulator::Options& run : kernel_runs()) {
     const WithOptions with(run);
@@ -27,7 +28,7 @@ TEST_CASE(
 TEST_CASE("simt: the epilogue of a product scales, shifts and activates each channel") {
   for (const KernelActivation activation : {KernelActivation::kSilu, KernelActivation::kLeakyRelu}) {
     const GemmCase c{.m = 20, .n = 37, .k = 64, .activation = activation, .scaled = true};
-    for (const GemmMath math : {GemmMath::kF32, GemmMath::kF16, GemmMath::kS8})
+    for (const KernelMath math : {KernelMath::kF32, KernelMath::kF16, KernelMath::kS8})
       CHECK(gemm_fault(math, c) == "");
   }
 }
@@ -40,7 +41,7 @@ TEST_CASE("simt: a product is right when copies are early or mixed, and in every
       o.order = emulator::Order(order);
       const WithOptions with(o);
       INFO(to_string(o));
-      CHECK(gemm_fault(GemmMath::kF16, {.m = 70, .n = 66, .k = 160}) == "");
+      CHECK(gemm_fault(KernelMath::kF16, {.m = 70, .n = 66, .k = 160}) == "");
     }
 }
 
@@ -48,7 +49,7 @@ TEST_CASE("simt: tiles of a product meet no bank conflict, and their copies wast
   emulator::Options o = emulator::options();
   o.count = true;
   const WithOptions with(o);
-  for (const GemmMath math : {GemmMath::kF16, GemmMath::kTF32, GemmMath::kF32}) {
+  for (const KernelMath math : {KernelMath::kF16, KernelMath::kTF32, KernelMath::kF32}) {
     emulator::reset_counters();
     CHECK(gemm_fault(math, {.m = 64, .n = 64, .k = 128}) == "");
     const emulator::Counters counted = emulator::counters();

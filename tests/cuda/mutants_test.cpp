@@ -1,4 +1,5 @@
 // Defects on purpose, each of which at least one configuration of CI must find.
+#include <functional>
 #include <set>
 
 #include "cuda/device/config.cuh"
@@ -17,7 +18,14 @@ struct Mutant {
   int number;
   const char* what;
 };
-constexpr Mutant kMutants[] = {
+
+// Defects, and whether the tests of their kernels find anything wrong.
+struct Suite {
+  std::vector<Mutant> mutants;
+  std::function<bool()> wrong;
+};
+
+const std::vector<Mutant> kProductMutants{
     {1, "scale of the neighbouring channel"},
     {2, "bias subtracted"},
     {3, "no swizzle, on neither side"},
@@ -39,33 +47,39 @@ constexpr Mutant kMutants[] = {
     {19, "shuffles over half a warp"},
 };
 
-// Whether the tests of kernels find anything wrong with these options.
-bool tests_fail(const emulator::Options& options) {
-  const WithOptions with(options);
-  emulator::reset_counters();
+bool products_wrong() {
   const GemmCase cases[] = {{.m = 70, .n = 40, .k = 208, .c_offset = 8, .c_extra = 3, .scaled = true},
                             {.m = 40, .n = 66, .k = 80, .stages = 2}};
   bool wrong = false;
-  const std::string thrown = error_of([&] {
-    for (const GemmCase& c : cases)
-      for (const GemmMath math : {GemmMath::kF16, GemmMath::kF32})
-        wrong = wrong || !gemm_fault(math, c).empty();
-    for (const int columns : {100, 1000})
-      wrong = wrong || !row_sum_fault(ReduceType::kF32, 5, columns, 1).empty();
-  });
+  for (const GemmCase& c : cases)
+    for (const KernelMath math : {KernelMath::kF16, KernelMath::kF32})
+      wrong = wrong || !gemm_fault(math, c).empty();
+  for (const int columns : {100, 1000})
+    wrong = wrong || !row_sum_fault(KernelType::kF32, 5, columns, 1).empty();
+  return wrong;
+}
+
+const std::vector<Suite> kSuites{{kProductMutants, products_wrong}};
+
+bool tests_fail(const Suite& suite, const emulator::Options& options) {
+  const WithOptions with(options);
+  emulator::reset_counters();
+  bool wrong = false;
+  const std::string thrown = error_of([&] { wrong = suite.wrong(); });
   return wrong || !thrown.empty() || emulator::counters().shared_extra != 0;
 }
 
 // The configurations of CI that find the present defect.
-std::set<std::string> found_by() {
+std::set<std::string> found_by(const Suite& suite) {
   std::set<std::string> found;
   for (const emulator::Options& run : kernel_runs())
-    if (tests_fail(run)) found.insert(run.order == emulator::Order::kInOrder ? "in order" : "warp-greedy");
+    if (tests_fail(suite, run))
+      found.insert(run.order == emulator::Order::kInOrder ? "in order" : "warp-greedy");
   emulator::Options counting = emulator::options();
   counting.count = true;
-  if (found.empty() && tests_fail(counting)) found.insert("bank counter");
+  if (found.empty() && tests_fail(suite, counting)) found.insert("bank counter");
   const WithRaceChecker checker;
-  if (tests_fail(emulator::options())) found.insert("race checker");
+  if (tests_fail(suite, emulator::options())) found.insert("race checker");
   return found;
 }
 
@@ -73,21 +87,22 @@ std::set<std::string> found_by() {
 
 TEST_CASE("simt_race: without a defect no configuration finds one") {
   emulator::mutant = 0;
-  CHECK(found_by().empty());
+  for (const Suite& suite : kSuites) CHECK(found_by(suite).empty());
 }
 
 TEST_CASE("simt_race: every seeded defect is found by a configuration of CI") {
   std::set<std::string> ways;
-  for (const Mutant& m : kMutants) {
-    emulator::mutant = m.number;
-    const std::set<std::string> found = found_by();
-    emulator::mutant = 0;
-    std::string list;
-    for (const std::string& f : found) list += (list.empty() ? "" : ", ") + f;
-    std::printf("%2d %-50s %s\n", m.number, m.what, list.c_str());
-    INFO(m.number << ": " << m.what);
-    CHECK(!found.empty());
-    ways.insert(found.begin(), found.end());
-  }
+  for (const Suite& suite : kSuites)
+    for (const Mutant& m : suite.mutants) {
+      emulator::mutant = m.number;
+      const std::set<std::string> found = found_by(suite);
+      emulator::mutant = 0;
+      std::string list;
+      for (const std::string& f : found) list += (list.empty() ? "" : ", ") + f;
+      std::printf("%2d %-50s %s\n", m.number, m.what, list.c_str());
+      INFO(m.number << ": " << m.what);
+      CHECK(!found.empty());
+      ways.insert(found.begin(), found.end());
+    }
   CHECK(ways.size() == 4);
 }

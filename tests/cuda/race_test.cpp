@@ -37,9 +37,9 @@ TEST_CASE("simt_race: the kernels have no race") {
   for (const emulator::Options& run : kernel_runs()) {
     const WithOptions with(run);
     INFO(to_string(run));
-    for (const GemmMath math : {GemmMath::kF32, GemmMath::kTF32, GemmMath::kF16, GemmMath::kS8})
+    for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16, KernelMath::kS8})
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
-    CHECK(row_sum_fault(ReduceType::kF32, 5, 100, 1) == "");
-    CHECK(row_sum_fault(ReduceType::kF16, 3, 1000, 0) == "");
+    CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
+    CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
   }
 }

@@ -6,14 +6,14 @@ namespace mtyolo::test {
 namespace {
 
 template <class T>
-std::string fault(ReduceType type, int rows, int columns, int extra) {
+std::string fault(KernelType type, int rows, int columns, int extra) {
   const int stride = columns + extra;
   const auto values = random_values(size_t(rows) * size_t(stride), 5, false);
   std::vector<T> x;
   for (const double v : values) x.push_back(T(float(v)));
   const SimtBuffer<T> device_x(x);
   const SimtBuffer<float> sums(size_t(rows) + 1);
-  simt::row_sum({}, {type, device_x.get(), sums.get(), rows, columns, stride});
+  TESTED(row_sum)({}, {type, device_x.get(), sums.get(), rows, columns, stride});
   for (int r = 0; r < rows; ++r) {
     double want = 0, size = 0;
     for (int c = 0; c < columns; ++c) {
@@ -30,9 +30,9 @@ std::string fault(ReduceType type, int rows, int columns, int extra) {
 
 }  // namespace
 
-std::string row_sum_fault(ReduceType type, int rows, int columns, int extra) {
-  if (type == ReduceType::kF16) return fault<Half>(type, rows, columns, extra);
-  if (type == ReduceType::kBF16) return fault<BFloat16>(type, rows, columns, extra);
+std::string row_sum_fault(KernelType type, int rows, int columns, int extra) {
+  if (type == KernelType::kF16) return fault<Half>(type, rows, columns, extra);
+  if (type == KernelType::kBF16) return fault<BFloat16>(type, rows, columns, extra);
   return fault<float>(type, rows, columns, extra);
 }
 

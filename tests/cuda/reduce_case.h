@@ -8,6 +8,6 @@
 namespace mtyolo::test {
 
 // "" when right; `extra` elements lie between rows.
-std::string row_sum_fault(ReduceType type, int rows, int columns, int extra);
+std::string row_sum_fault(KernelType type, int rows, int columns, int extra);
 
 }  // namespace mtyolo::test

@@ -5,7 +5,7 @@ using namespace mtyolo;
 using namespace mtyolo::test;
 
 TEST_CASE("simt: sums of rows equal the sum in double precision, whatever the length, type and schedule") {
-  const auto type = GENERATE(ReduceType::kF32, ReduceType::kF16, ReduceType::kBF16);
+  const auto type = GENERATE(KernelType::kF32, KernelType::kF16, KernelType::kBF16);
   for (const emulator::Options& run : kernel_runs()) {
     const WithOptions with(run);
     INFO(to_string(run));
@@ -20,5 +20,5 @@ TEST_CASE("simt: sums of rows are the same bits for every seed") {
   o.order = emulator::Order::kShuffle;
   o.repeat = 5;
   const WithOptions with(o);
-  CHECK(row_sum_fault(ReduceType::kF32, 6, 700, 1) == "");
+  CHECK(row_sum_fault(KernelType::kF32, 6, 700, 1) == "");
 }

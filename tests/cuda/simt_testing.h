@@ -16,6 +16,9 @@
 
 namespace mtyolo::test {
 
+// The host function of a kernel under test: TESTED(gemm)(stream, args).
+#define TESTED(name) ::mtyolo::simt::name
+
 // An array on the emulated device. Without values it holds 0xFF bytes.
 template <class T>
 class SimtBuffer {
