@@ -9,13 +9,10 @@
 
 namespace {
 
-constexpr uintptr_t kStack = 64 << 10;
 bool inside = false;  // one worker: inline functions of the checker itself may be the instrumented ones
 
 void seen(const void* p, size_t bytes, bool write, const void* pc) {
-  const char local = 0;
-  const auto distance = reinterpret_cast<uintptr_t>(p) - reinterpret_cast<uintptr_t>(&local);
-  if (!mtyolo::emulator::race_checking || inside || distance + kStack < 2 * kStack) return;
+  if (!mtyolo::emulator::race_checking || inside) return;
   inside = true;
   mtyolo::emulator::race_access_slow(p, bytes, write, nullptr, pc);
   inside = false;
