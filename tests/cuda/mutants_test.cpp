@@ -5,6 +5,7 @@
 #include "cuda/device/config.cuh"
 #include "cuda/simt/counters.h"
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/map_case.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
 #include "tests/cuda/simt_testing.h"
@@ -59,7 +60,22 @@ bool products_wrong() {
   return wrong;
 }
 
-const std::vector<Suite> kSuites{{kProductMutants, products_wrong}};
+const std::vector<Mutant> kMapMutants{
+    {140, "last pack of channels stored whole"},       {141, "upsampling repeats rows instead of pixels"},
+    {142, "row and column of space_to_depth swapped"}, {143, "scale of a pack's first channels for all"},
+    {144, "last maximum instead of the first"},        {145, "one column too many in a window"},
+    {146, "barrier after the tile of a pool dropped"}, {147, "fourth channel not zero"},
+    {148, "two roundings of a letterbox in one"},
+};
+
+bool maps_wrong() {
+  const MapCase tail{KernelType::kF16, {2, 37, 2, 4}, 0, 11};
+  return !map_ops_fault(tail).empty() || !image_fault(KernelType::kF16).empty() ||
+         !pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false).empty() ||
+         !pool_fault({{KernelType::kF32, {2, 3, 4, 6}}, 2, 2, 0}, true).empty();
+}
+
+const std::vector<Suite> kSuites{{kProductMutants, products_wrong}, {kMapMutants, maps_wrong}};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);
