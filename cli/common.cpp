@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/profile.h"
 #include "core/text.h"
+#include "cuda/cuda_device.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -14,13 +15,16 @@ constexpr int kMaxThreads = 1024;
 void check_device(const std::string& device) {
   if (device.empty() || device == "cpu") return;
   const bool numbers = device.find_first_not_of("0123456789,") == std::string::npos;
-  if (numbers || device.starts_with("cuda") || device.starts_with("gpu"))
+  if (numbers || device.starts_with("cuda") || device.starts_with("gpu")) {
+    const std::string absence = cuda_absence();
     throw Error({ExitCode::kUsage,
                  "device",
-                 fmt::format("--device {}: this build has no CUDA", mtyolo::quoted(device)),
+                 fmt::format("--device {}: {}", mtyolo::quoted(device),
+                             absence.empty() ? "models run on the CPU only" : absence),
                  {},
                  {},
                  "leave --device out or give cpu"});
+  }
   throw Error({ExitCode::kUsage,
                "device",
                fmt::format("--device is {}, expected cpu", mtyolo::quoted(device)),
@@ -39,7 +43,7 @@ log::Level level_of(const CommonOptions& common) {
 void register_common(Options& options, CommonOptions& common, const std::string& verb) {
   common.project = "runs/" + verb;
   options.group("Common options");
-  options.text("device", common.device, "cpu; this build has no CUDA");
+  options.text("device", common.device, "cpu, the only one that models run on");
   options.integer("threads", common.threads, 0, kMaxThreads, "threads of the computation, 0 = all cores");
   options.toggle("low-memory", common.low_memory, "prefer less memory over speed");
   options.list("impl", common.impl, "OP=NAME: force an implementation; may be repeated");

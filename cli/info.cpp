@@ -7,6 +7,7 @@
 #include "core/fault.h"
 #include "core/yaml.h"
 #include "core/zip.h"
+#include "cuda/cuda_device.h"
 #include "data/image.h"
 #include "models/cfg.h"
 #include "models/weights/limits.h"
@@ -93,7 +94,7 @@ std::string machine_text(const MachineInfo& m) {
   row("gpu", or_none(fmt::format("{}", fmt::join(m.gpus, ", "))));
   row("gpu driver", or_none(m.gpu_driver));
   row("cuda toolkit", toolkit_text(m));
-  row("cuda in build", "none (compiled architectures: none)");
+  row("cuda in build", cuda_archs().empty() ? "none" : "kernels for " + cuda_archs());
   return text;
 }
 

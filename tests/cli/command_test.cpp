@@ -70,7 +70,8 @@ TEST_CASE("command: with --json an error is one document on stdout and stderr st
 TEST_CASE("command: a device this build cannot use is refused") {
   const CommandResult r = run_mtyolo({"info", "--device", "0"});
   CHECK(r.exit_code == 2);
-  CHECK(r.err == "error: --device '0': this build has no CUDA; leave --device out or give cpu\n");
+  CHECK(r.err.find("error: --device '0': ") == 0);  // the reason is the machine's
+  CHECK(r.err.find("; leave --device out or give cpu\n") != std::string::npos);
   CHECK(run_mtyolo({"info", "device=cpu"}).exit_code == 0);
 }
 
