@@ -91,12 +91,16 @@ const std::vector<Mutant> kDetectionMutants{
     {174, "one box more than max_det kept"},
     {175, "exactly full counted as overflow"},
     {177, "one box more than max_nms visited"},
+};
+
 bool detections_wrong() {
   const ops::NmsParams some{.max_det = 5, .classes = {0, 7}}, all{.multi_label = true};
   return !nms_fault({.classes = {3, 1}, .side = 4, .spoiled = true, .spare = 0, .params = some}).empty() ||
          !nms_fault({.side = 4, .spare = -1, .params = all}).empty() ||
          !select_fault({140, 70}, 2, 9, {.iou_thres = 0.25, .agnostic = true}).empty() ||
          !select_fault({70}, 9, 9, {.iou_thres = 0.9, .max_det = 40, .max_nms = 20}).empty();
+}
+
 const std::vector<Suite> kSuites{{kProductMutants, products_wrong},
                                  {kMapMutants, maps_wrong},
                                  {kDetectionMutants, detections_wrong}};
