@@ -298,6 +298,8 @@ std::unique_ptr<ConvPlan> CudnnConv::plan(const ConvArgs& args, const std::strin
 
 const char* cudnn_conv_refuses(const ConvArgs& args) {
   if (args.math == KernelMath::kS8) return "computes in f32, tf32, f16 and bf16 only";
+  if (args.weight_stride != args.kernel * args.kernel * (args.x.c / args.groups))
+    return "takes weights without gaps only";
   if (args.second) return "writes no second copy";
   if (args.moments != nullptr) return "computes no moments";
   return nullptr;

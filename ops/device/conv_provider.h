@@ -6,13 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "ops/device/conv.h"
 #include "ops/device/stream.h"
 
 namespace mtyolo {
 
-struct ConvArgs;  // cuda/conv.h
-
-// One convolution made ready: its shapes and pointers are fixed.
+// One convolution made ready: its shapes and pointers are fixed. It must not outlive its provider.
 class ConvPlan {
  public:
   virtual ~ConvPlan() = default;
