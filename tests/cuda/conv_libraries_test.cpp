@@ -165,10 +165,13 @@ TEST_CASE("cuda_host: cuDNN plans our graphs for a GPU that is not here") {
   CudnnOptions options;
   options.device_json =
       R"({"deviceName": "A100", "deviceVer": 800, "cudaDeviceId": 0, "totalGlobalMem": 80000000000,
-      "driverVer": 13000, "maxGridSize": [2147483647, 65535, 65535], "maxBlockSize": [1024, 1024, 64],
-      "regsPerBlock": 65536, "multiProcessorCount": 108, "smClockRateKHz": 1410000, "memClockRateKHz": 1593000,
+      "driverVer": 13000, "maxGridSize": [2147483647, 65535, 65535],
+      "maxBlockSize": [1024, 1024, 64],
+      "regsPerBlock": 65536, "multiProcessorCount": 108,
+      "smClockRateKHz": 1410000, "memClockRateKHz": 1593000,
       "l2CacheSize": 41943040, "warpSize": 32, "maxSharedMemoryPerBlock": 49152,
-      "maxSharedMemoryPerBlockOptin": 166912, "reservedSharedMemoryPerBlock": 1024, "maxRegistersPerSM": 65536,
+      "maxSharedMemoryPerBlockOptin": 166912, "reservedSharedMemoryPerBlock": 1024,
+      "maxRegistersPerSM": 65536,
       "pciDeviceId": 0, "maxCtasPerSM": 32, "maxThreadsPerBlock": 1024, "maxThreadsPerSM": 2048,
       "isTccDriver": 0, "supportCoopLaunch": 1})";
   std::string why;

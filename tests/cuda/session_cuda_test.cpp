@@ -1,4 +1,4 @@
-// The session of a GPU on a runtime that a test controls, and on a real one where there is one.
+// The session of a GPU on a runtime that a test controls.
 #include "cuda/session_cuda.h"
 
 #include <catch2/catch.hpp>
@@ -8,7 +8,6 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "tests/cuda/fake_cuda.h"
-#include "tests/support/skip.h"
 
 using namespace mtyolo;
 using namespace mtyolo::test;
@@ -172,17 +171,4 @@ TEST_CASE("cuda_host: a recording runs as a graph, and one that fails leaves the
     CHECK(session->record([] {})->nodes() == 3);
   }
   CHECK(fake.live == 0);
-}
-
-TEST_CASE("gpu: a session moves bytes, records and times on a real device") {
-  if (const std::string absence = cuda_absence(); !absence.empty()) MTYOLO_SKIP(absence);
-  const auto session = open_cuda_session(0);
-  check_round_trip(*session);
-  void* data = session->allocator()->allocate(64);
-  CHECK(session->time([] {}) >= 0);
-  CHECK(session->record([] {})->nodes() == 0);
-  const std::string text = error_of([&] { session->allocator()->allocate(size_t(1) << 50); });
-  CHECK(has(text, "out_of_memory: cannot allocate 1073741824 MiB on cuda:0"));
-  session->synchronize();
-  session->allocator()->free(data, 64);
 }
