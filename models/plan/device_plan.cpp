@@ -101,6 +101,7 @@ void DevicePlan::choose_configs() {
     const ConvConfig& c = work.args.config = configs.front();
     step.impl = fmt::format("{}.igemm {}x{}, {} stages", backend.kernels->prefix(), c.m, c.n, c.stages);
     if (c.splits > 1) step.impl += fmt::format(", depth in {}", c.splits);
+    step.other_configs = configs.size() - 1;
     bytes = std::max(bytes, backend.kernels->conv_workspace(work.args));
   }
   workspace_ = take(bytes);

@@ -40,8 +40,9 @@ class DevicePlan {
 
   struct StepInfo {
     std::string op, scope, detail;
-    std::string impl;  // of a convolution: "cuda.igemm 128x64, 3 stages"
-    double flops = 0;  // 2 per multiply-add of a convolution
+    std::string impl;          // "cuda.max_pool2d"; of a convolution "cuda.igemm 128x64, 3 stages"
+    size_t other_configs = 0;  // of a convolution, that could run it as well
+    double flops = 0;          // 2 per multiply-add of a convolution
     std::vector<int> nodes;
   };
   const std::vector<StepInfo>& steps() const { return step_infos_; }

@@ -67,7 +67,8 @@ KernelMap DevicePlan::Compiler::map(int node) {
 }
 
 void DevicePlan::Compiler::add(const GraphNode& node, const char* op, const std::string& detail, Run run) {
-  plan_.step_infos_.push_back({op, node.scope, detail, "", 0, {node.id}});
+  plan_.step_infos_.push_back(
+      {op, node.scope, detail, fmt::format("{}.{}", kernels_.prefix(), op), 0, 0, {node.id}});
   plan_.runs_.push_back(std::move(run));
 }
 

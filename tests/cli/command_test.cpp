@@ -73,6 +73,9 @@ TEST_CASE("command: a device this build cannot use is refused") {
   CHECK(r.err.find("error: --device '0': ") == 0);  // the reason is the machine's
   CHECK(r.err.find("; leave --device out or give cpu\n") != std::string::npos);
   CHECK(run_mtyolo({"info", "device=cpu"}).exit_code == 0);
+  const CommandResult train = run_mtyolo({"train", "data.yaml", "--device", "0"});
+  CHECK(train.exit_code == 2);
+  CHECK(train.err.find("error: --device '0': train runs on the CPU only") == 0);
 }
 
 TEST_CASE("command: info tells the machine, as text and as one document") {
