@@ -43,6 +43,8 @@ double map_tolerance(KernelType type);
 
 // "" when everything of map_ops.h that takes the type is right.
 std::string map_ops_fault(const MapCase& c);
+// The same for map_grad.h.
+std::string map_grad_fault(const MapCase& c);
 
 struct PoolCase {
   MapCase map;

@@ -1,6 +1,7 @@
 #include "cuda/map_ops.h"
 
 #include "cuda/image.h"
+#include "cuda/map_grad.h"
 #include "cuda/pool.h"
 #include "cuda/simt/counters.h"
 #include "tests/cuda/map_case.h"
@@ -14,17 +15,20 @@ const KernelType kTypes[] = {KernelType::kF32, KernelType::kF16, KernelType::kBF
 
 }  // namespace
 
-TEST_CASE("simt: operations on maps equal the reference, whatever the type, slice and schedule") {
+TEST_CASE(
+    "simt: operations on maps and their gradients equal the reference, whatever the type, slice and "
+    "schedule") {
   const auto type = GENERATE(from_range(std::begin(kTypes), std::end(kTypes)));
   const auto c = GENERATE(MapCase{.shape = {2, 3, 4, 6}, .after = 1}, MapCase{.shape = {1, 19, 2, 4}},
                           MapCase{.shape = {2, 32, 4, 2}, .before = 16, .after = 16},
-                          MapCase{.shape = {1, 37, 2, 2}, .after = 11});
+                          MapCase{.shape = {1, 37, 10, 8}, .after = 11});
   for (const emulator::Options& run : kernel_runs()) {
     const WithOptions with(run);
     MapCase typed = c;
     typed.type = type;
     INFO(to_string(run) << " type " << int(type) << " channels " << c.shape[1]);
     CHECK(map_ops_fault(typed) == "");
+    if (type != KernelType::kS8) CHECK(map_grad_fault(typed) == "");
   }
 }
 

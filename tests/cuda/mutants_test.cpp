@@ -65,12 +65,13 @@ const std::vector<Mutant> kMapMutants{
     {142, "row and column of space_to_depth swapped"}, {143, "scale of a pack's first channels for all"},
     {144, "last maximum instead of the first"},        {145, "one column too many in a window"},
     {146, "barrier after the tile of a pool dropped"}, {147, "fourth channel not zero"},
-    {148, "two roundings of a letterbox in one"},
+    {148, "two roundings of a letterbox in one"},      {149, "slabs of a sum over pixels left out"},
 };
 
 bool maps_wrong() {
-  const MapCase tail{KernelType::kF16, {2, 37, 2, 4}, 0, 11};
-  return !map_ops_fault(tail).empty() || !image_fault(KernelType::kF16).empty() ||
+  const MapCase tail{KernelType::kF16, {2, 37, 4, 8}, 0, 11};
+  return !map_ops_fault(tail).empty() || !map_grad_fault(tail).empty() ||
+         !image_fault(KernelType::kF16).empty() ||
          !pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false).empty() ||
          !pool_fault({{KernelType::kF32, {2, 3, 4, 6}}, 2, 2, 0}, true).empty();
 }

@@ -43,6 +43,7 @@ TEST_CASE("simt_race: the kernels have no race") {
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
     CHECK(map_ops_fault({KernelType::kF16, {1, 16, 2, 4}, 3, 5}) == "");
+    CHECK(map_grad_fault({KernelType::kF16, {1, 16, 4, 10}}) == "");
     CHECK(pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false) == "");
     CHECK(image_fault(KernelType::kF16) == "");
   }
