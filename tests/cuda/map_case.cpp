@@ -43,7 +43,7 @@ SimtBuffer<float> device_floats(const Tensor& t) {
 
 }  // namespace
 
-TestMap::TestMap(const MapCase& c, const Shape& shape)
+TestMap::TestMap(const MapCase& c, const Shape& shape, const Tensor& values)
     : map_{nullptr,
            c.type,
            int(shape[0]),
@@ -52,53 +52,47 @@ TestMap::TestMap(const MapCase& c, const Shape& shape)
            int(shape[1]),
            int(shape[1]) + c.before + c.after},
       before_(c.before),
-      bytes_(size_t(map_.pixels() * map_.pixel_stride * bytes_of(c.type))) {
-  map_.data = bytes_.get() + c.before * bytes_of(c.type);
+      bytes_(stored(values)) {
+  map_.data = bytes_.get() + before_ * bytes_of(c.type);
 }
 
-TestMap::TestMap(const MapCase& c, const Tensor& values) : TestMap(c, values.shape()) {
-  with_type(c.type, [&](auto zero) {
-    using T = decltype(zero);
-    for (int64_t p = 0; p < map_.pixels(); ++p)
-      for (int i = 0; i < map_.c; ++i)
-        static_cast<T*>(map_.data)[p * map_.pixel_stride + i] =
-            T(float(values.at({p / map_.w / map_.h, i, p / map_.w % map_.h, p % map_.w})));
-  });
+std::vector<uint8_t> TestMap::stored(const Tensor& values) const {
+  std::vector<uint8_t> bytes(size_t(map_.pixels() * map_.pixel_stride * bytes_of(map_.type)), 0xff);
+  for (int64_t i = 0; values.defined() && i < values.numel(); ++i)
+    with_type(map_.type, [&](auto zero) {
+      const auto value = decltype(zero)(float(values.data<double>()[i]));
+      std::memcpy(bytes.data() + place(i), &value, sizeof(value));
+    });
+  return bytes;
 }
 
-double TestMap::read(int64_t pixel, int channel) const {
-  return with_type(map_.type, [&](auto zero) {
-    return to_double(static_cast<const decltype(zero)*>(map_.data)[pixel * map_.pixel_stride + channel]);
-  });
-}
-
-Tensor TestMap::values() const {
-  Tensor t = zeros({map_.n, map_.c, map_.h, map_.w});
-  const int64_t plane = int64_t{map_.h} * map_.w;
-  for (int64_t i = 0; i < t.numel(); ++i) {
-    const int64_t n = i / (plane * map_.c);
-    t.data<double>()[i] = read(n * plane + i % plane, int(i / plane % map_.c));
-  }
-  return t;
+size_t TestMap::place(int64_t i) const {
+  const int64_t plane = int64_t{map_.h} * map_.w, pixel = i / plane / map_.c * plane + i % plane;
+  return size_t((pixel * map_.pixel_stride + before_ + i / plane % map_.c) * bytes_of(map_.type));
 }
 
 std::string TestMap::fault(const Tensor& want, double tolerance) const {
-  const int size = bytes_of(map_.type);
-  for (int64_t i = 0; i < map_.pixels() * map_.pixel_stride * size; ++i) {
-    const int64_t channel = i / size % map_.pixel_stride - before_;
-    if ((channel < 0 || channel >= map_.c) && !bytes_.untouched(size_t(i)))
-      return fmt::format("byte {} of channel {} was written", i, channel);
+  const std::vector<uint8_t> bytes = bytes_.values();
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int channel = int(i / size_t(bytes_of(map_.type)) % size_t(map_.pixel_stride)) - before_;
+    if ((channel < 0 || channel >= map_.c) && bytes[i] != 0xff)
+      return fmt::format("byte {}, of channel {}, was written", i, channel);
   }
-  const Tensor got = values();
-  if (got.shape() != want.shape()) return "another shape";
-  const double *a = got.data<double>(), *b = want.data<double>();
+  if (want.shape() != Shape({map_.n, map_.c, map_.h, map_.w})) return "another shape";
+  std::vector<double> got(size_t(want.numel()));
+  for (size_t i = 0; i < got.size(); ++i)
+    with_type(map_.type, [&](auto zero) {
+      std::memcpy(static_cast<void*>(&zero), bytes.data() + place(int64_t(i)), sizeof(zero));
+      got[i] = to_double(zero);
+    });
+  const double* b = want.data<double>();
   if (tolerance > 0) {
-    const double distance = relative_l2({a, a + got.numel()}, {b, b + got.numel()});
+    const double distance = relative_l2(got, {b, b + got.size()});
     return distance <= tolerance ? "" : fmt::format("relative distance {}", distance);
   }
-  for (int64_t i = 0; i < got.numel(); ++i)
-    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i])))
-      return fmt::format("element {}: {}, expected {}", i, a[i], b[i]);
+  for (size_t i = 0; i < got.size(); ++i)
+    if (got[i] != b[i] && !(std::isnan(got[i]) && std::isnan(b[i])))
+      return fmt::format("element {}: {}, expected {}", i, got[i], b[i]);
   return "";
 }
 
@@ -263,16 +257,20 @@ std::string map_grad_fault(const MapCase& c) {
   if (found.empty())
     found = grad_fault(
         "upsample_grad", c,
-        [&](bool add, const KernelMap& gx) { TESTED(upsample_grad)
-                                             ({}, gy_large.map(), 3, add, gx); },
+        [&](bool add, const KernelMap& gx) {
+          TESTED(upsample_grad)
+          ({}, gy_large.map(), 3, add, gx);
+        },
         [&](ops::GradMode mode, Tensor& gx) {
           ops::upsample_grad_reference_cpu(context(), large, {3}, mode, gx);
         });
   if (found.empty())
     found = grad_fault(
         "space_to_depth_grad", c,
-        [&](bool add, const KernelMap& gx) { TESTED(space_to_depth_grad)
-                                             ({}, gy_deep.map(), add, gx); },
+        [&](bool add, const KernelMap& gx) {
+          TESTED(space_to_depth_grad)
+          ({}, gy_deep.map(), add, gx);
+        },
         [&](ops::GradMode mode, Tensor& gx) { ops::space_to_depth_grad_cpu(context(), deep, mode, gx); });
   return found;
 }
