@@ -68,7 +68,13 @@ TEST_CASE("simt: operations on aligned maps waste no sector, and the tiles of po
     emulator::reset_counters();
     simt::copy_map({}, x.map(), y.map());
     simt::max_pool({}, x.map(), 5, 1, 2, y.map());
-    if (type != KernelType::kS8) simt::activate({}, KernelActivation::kSilu, x.map(), y.map());
+    if (type != KernelType::kS8) {
+      const SimtBuffer<uint8_t> workspace(scale_shift_grad_workspace(64));
+      const SimtBuffer<float> sums(64);
+      simt::activate({}, KernelActivation::kSilu, x.map(), y.map());
+      simt::activate_grad({}, KernelActivation::kSilu, x.map(), y.map(), true, y.map());
+      simt::scale_shift_grad({}, x.map(), nullptr, y.map(), false, {}, sums.get(), nullptr, workspace.get());
+    }
     const emulator::Counters counted = emulator::counters();
     CHECK(counted.global_requests > 20);
     CHECK(counted.global_sectors == counted.global_ideal);
