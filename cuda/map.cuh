@@ -4,9 +4,10 @@
 #pragma once
 
 #include "cuda/check.h"
+#include "cuda/device/math.cuh"
 #include "cuda/device/vec.cuh"
 #include "cuda/launch.h"
-#include "cuda/types.cuh"
+#include "ops/device/types.h"
 
 namespace mtyolo::MTYOLO_KERNEL_NS {
 
@@ -97,7 +98,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kMapThreads, 2)
   f.template run<kLanes>(pixel, channel, rest < kLanes ? rest : kLanes);
 }
 
-// f for all channels of `pixels` pixels; kLanes at a time when `aligned`.
+// f for all channels of all pixels of `map`; kLanes at a time when `aligned`.
 template <int kLanes, class F>
 void for_each_pack(KernelStream stream, bool aligned, const KernelMap& map, const F& f) {
   const int lanes = aligned ? kLanes : 1;
@@ -120,6 +121,25 @@ inline void check_map(const KernelMap& m) {
   check_argument(m.data != nullptr && m.n > 0 && m.h > 0 && m.w > 0 && m.c > 0 && m.pixel_stride >= m.c,
                  "a map needs data, sides of at least 1, and a pixel stride no shorter than its channels");
   check_argument(m.pixels() * m.c < (int64_t{1} << 31), "a map has 2^31 values or more");
+}
+
+template <class T>
+struct TypeOf {
+  using Type = T;
+};
+// f(TypeOf<T>{}) with the type on the device. Throws Error{"check"} for whole numbers.
+template <class F>
+void for_float(KernelType type, F&& f) {
+  switch (type) {
+    case KernelType::kF32:
+      return f(TypeOf<float>{});
+    case KernelType::kF16:
+      return f(TypeOf<half>{});
+    case KernelType::kBF16:
+      return f(TypeOf<bfloat16>{});
+    default:
+      check_argument(false, "the map must be f32, f16 or bf16");
+  }
 }
 
 }  // namespace mtyolo::MTYOLO_KERNEL_NS

@@ -62,6 +62,14 @@ struct ToDepth {
   }
 };
 
+// f(TypeOf<W>{}) with a whole number of the type's size, for values that are only moved.
+template <class F>
+void for_word(KernelType type, F&& f) {
+  if (bytes_of(type) == 4) f(TypeOf<uint32_t>{});
+  else if (bytes_of(type) == 2) f(TypeOf<uint16_t>{});
+  else f(TypeOf<uint8_t>{});
+}
+
 }  // namespace
 
 void activate(KernelStream stream, KernelActivation activation, const KernelMap& x, const KernelMap& y) {

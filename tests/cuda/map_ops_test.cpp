@@ -32,6 +32,16 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("simt: no activation hides a NaN") {
+  const MapCase c{.type = KernelType::kF16, .shape = {1, 8, 1, 3}};
+  const Tensor nan = Tensor::full(c.shape, NAN, DType::kF64);
+  for (int kind = 0; kind <= int(KernelActivation::kRelu); ++kind) {
+    const TestMap x(c, nan);
+    TESTED(activate)({}, KernelActivation(kind), x.map(), x.map());
+    CHECK(x.fault(nan, 0) == "");
+  }
+}
+
 TEST_CASE("simt: pools give the first maximum and its gradient, and a NaN where there is one") {
   const auto type = GENERATE(from_range(std::begin(kTypes), std::end(kTypes)));
   const auto c = GENERATE(
