@@ -38,12 +38,13 @@ MTYOLO_DEV Row<T> row_at(const DecodeHead& head, int image, int row) {
           level.anchors[2 * anchor + 1]};
 }
 
-// Both kernels below decode by these instructions, so that they agree bit for bit.
+// Both kernels below decode by these instructions, so that they agree bit for bit; mul_rn because corners are
+// differences from these products.
 template <class T>
 MTYOLO_DEV float decoded(const Row<T>& row, int column) {
   const float s = sigmoid(to_float(row.logits[column]));
-  if (column == 0) return (2 * s - 0.5f + row.x) * row.stride;
-  if (column == 1) return (2 * s - 0.5f + row.y) * row.stride;
+  if (column == 0) return mul_rn(2 * s - 0.5f + row.x, row.stride);
+  if (column == 1) return mul_rn(2 * s - 0.5f + row.y, row.stride);
   if (column == 2) return 2 * s * (2 * s) * row.anchor_w;
   if (column == 3) return 2 * s * (2 * s) * row.anchor_h;
   return s;
