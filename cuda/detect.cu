@@ -65,6 +65,7 @@ struct CandidateParams {
   int head_index, rows, first_unit, units, capacity;
   bool multi_label;
   const uint8_t* wanted;
+  int class_limit;
   int* unit_counts;
   NmsCandidate* candidates;
 };
@@ -100,7 +101,8 @@ MTYOLO_DEV int row_candidates(const DecodeHead& head, const CandidateParams& p, 
       d.confidence = objectness_alone ? objectness : objectness * decoded(row, kBoxColumns + c);
       d.class_id = head.class_ids[c];
       take = MTYOLO_MUTANT(163, d.confidence > head.conf_thres, d.confidence >= head.conf_thres) &&
-             (p.wanted == nullptr || p.wanted[MTYOLO_MUTANT(164, d.class_id, c)] != 0);
+             (p.wanted == nullptr ||
+              (d.class_id < p.class_limit && p.wanted[MTYOLO_MUTANT(164, d.class_id, c)] != 0));
     }
     const uint32_t votes = ballot(take);
     if constexpr (kStore) {
@@ -181,6 +183,7 @@ void nms(KernelStream stream, const NmsArgs& args) {
                     select.capacity,
                     args.multi_label,
                     args.wanted_classes,
+                    args.class_limit,
                     const_cast<int*>(select.unit_counts),
                     const_cast<NmsCandidate*>(select.candidates)};
   for (const DecodeHead& head : args.heads) {
