@@ -1,5 +1,6 @@
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/map_case.h"
+#include "tests/cuda/nms_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
@@ -46,5 +47,7 @@ TEST_CASE("simt_race: the kernels have no race") {
     CHECK(map_grad_fault({KernelType::kF16, {1, 16, 4, 10}}) == "");
     CHECK(pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false) == "");
     CHECK(image_fault(KernelType::kF16) == "");
+    CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
+    CHECK(select_fault({300}, 2, 9, {}) == "");
   }
 }
