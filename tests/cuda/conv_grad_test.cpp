@@ -46,6 +46,7 @@ TEST_CASE("simt: the gradient of a convolution's input equals the sum in double 
                ConvGradCase{.n = 3, .h = 5, .w = 5, .c = 16, .k = 255},
                ConvGradCase{.h = 5, .w = 6, .c = 16, .k = 24, .stride = 2},
                ConvGradCase{.h = 5, .w = 6, .c = 16, .k = 24, .stride = 2, .accumulate = true},
+               ConvGradCase{.stride = 2, .pad = 1, .accumulate = true},
                ConvGradCase{.n = 2, .h = 9, .w = 8, .c = 136, .k = 24, .m_tile = 128, .n_tile = 128},
                ConvGradCase{.n = 2, .h = 9, .w = 10, .c = 40, .k = 40, .m_tile = 128, .n_tile = 64}),
       dgrad_fault);
@@ -94,6 +95,19 @@ TEST_CASE(
     "simt: parts of the gradient of weights are added in their order, and values not finite are flagged") {
   CHECK(wgrad_order_fault() == "");
   CHECK(wgrad_fault(KernelMath::kF16, {.h = 5, .w = 5, .infinite = true}) == "");
+}
+
+TEST_CASE("simt: gradients of a convolution are right when copies are early or mixed, and in every order") {
+  const ConvGradCase c{.h = 9, .w = 8, .c = 16, .k = 24, .kernel = 3, .stride = 2, .pad = 1, .splits = 2};
+  for (const emulator::AsyncMode mode : {emulator::AsyncMode::kEarly, emulator::AsyncMode::kMixed})
+    for (int order = 0; order < 5; ++order) {
+      emulator::Options o = emulator::options();
+      o.async = mode;
+      o.order = emulator::Order(order);
+      const WithOptions with(o);
+      INFO(to_string(o));
+      CHECK(dgrad_fault(KernelMath::kF16, c) + wgrad_fault(KernelMath::kF16, c) == "");
+    }
 }
 
 TEST_CASE(
