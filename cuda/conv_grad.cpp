@@ -39,19 +39,21 @@ const char* shapes_refuse(KernelMath math, const KernelMap& gy, const KernelMap&
   return nullptr;
 }
 
-// The block sizes of a math, the one with the most work per byte first that still gives every multiprocessor
-// a block; `count` says how many blocks there are.
-template <class Count>
-std::vector<ConvConfig> ordered_configs(KernelMath math, int n, int multiprocessors, size_t shared_bytes,
-                                        Count count) {
-  std::vector<ConvConfig> configs;
-  if (math != KernelMath::kF32) configs = {{128, 128, kStages, 1}, {128, 64, kStages, 1}};
-  configs.push_back({64, 64, kStages, 1});
+// The block sizes of a math for a product of m x n, first the largest of which every multiprocessor gets one.
+std::vector<ConvConfig> block_sizes(KernelMath math, int64_t m, int64_t n, int64_t times, int multiprocessors,
+                                    size_t shared_bytes) {
+  std::vector<ConvConfig> configs{{64, 64, kStages, 1}};
+  if (math != KernelMath::kF32)
+    configs.insert(configs.end(), {{128, 64, kStages, 1}, {128, 128, kStages, 1}});
   std::erase_if(configs,
                 [&](const ConvConfig& c) { return size_t(kStages) * 64 * size_t(c.m + c.n) > shared_bytes; });
-  const auto good = [&](const ConvConfig& c) { return (c.n == 64 || n > 64) && count(c) >= multiprocessors; };
-  std::stable_partition(configs.begin(), configs.end(), good);
-  if (!configs.empty() && !good(configs.front())) std::reverse(configs.begin(), configs.end());
+  for (size_t i = configs.size(); i-- > 1;) {
+    const ConvConfig& c = configs[i];
+    if ((c.n > 64 && n <= 64) || m <= 64 || blocks(m, c.m) * blocks(n, c.n) * times < multiprocessors)
+      continue;
+    std::swap(configs[0], configs[i]);
+    break;
+  }
   return configs;
 }
 
@@ -92,9 +94,7 @@ const char* bias_grad_refuses(const BiasGradArgs& args) {
 std::vector<ConvConfig> conv_dgrad_configs(const ConvDgradArgs& args, int multiprocessors,
                                            size_t shared_bytes) {
   if (conv_dgrad_refuses(args) != nullptr) return {};
-  return ordered_configs(args.math, args.gx.c, multiprocessors, shared_bytes, [&](const ConvConfig& c) {
-    return blocks(args.gx.pixels(), c.m) * blocks(args.gx.c, c.n);
-  });
+  return block_sizes(args.math, args.gx.pixels(), args.gx.c, 1, multiprocessors, shared_bytes);
 }
 
 // Splits: two blocks for each multiprocessor, as far as each has at least 16 tiles of depth; and half and
@@ -104,14 +104,13 @@ std::vector<ConvConfig> conv_wgrad_configs(const ConvWgradArgs& args, int multip
   if (conv_wgrad_refuses(args) != nullptr) return {};
   const int columns = args.kernel * args.kernel * args.x.c, depth = 64 / bytes_of(args.x.type);
   const int64_t most = std::clamp<int64_t>(args.gy.pixels() / (16 * depth), 1, kMaxSplits);
-  const auto tiles = [&](const ConvConfig& c) { return blocks(args.gy.c, c.m) * blocks(columns, c.n); };
   std::vector<ConvConfig> configs =
-      ordered_configs(args.math, std::min(args.gy.c, columns), multiprocessors, shared_bytes,
-                      [&](const ConvConfig& c) { return tiles(c) * most; });
+      block_sizes(args.math, args.gy.c, columns, most, multiprocessors, shared_bytes);
   if (args.x.c == 4) std::erase_if(configs, [](const ConvConfig& c) { return c.m != 64; });
   const size_t sizes = configs.size();
   for (size_t i = 0; i < sizes; ++i) {
-    const int64_t wanted = blocks(2 * int64_t{multiprocessors}, int(tiles(configs[i])));
+    const int64_t tiles = blocks(args.gy.c, configs[i].m) * blocks(columns, configs[i].n);
+    const int64_t wanted = blocks(2 * int64_t{multiprocessors}, int(tiles));
     configs[i].splits = int(std::clamp<int64_t>(wanted, 1, most));
     for (const int64_t other : {wanted / 2, wanted * 2}) {
       ConvConfig c = configs[i];

@@ -102,7 +102,8 @@ void conv_wgrad(KernelStream stream, const ConvWgradArgs& args) {
 void bias_grad(KernelStream stream, const BiasGradArgs& args) {
   const char* refusal = bias_grad_refuses(args);
   check_argument(refusal == nullptr, refusal);
-  check_argument(args.workspace_bytes >= bias_grad_workspace(args), "bias_grad: the workspace is too small");
+  check_argument(args.workspace != nullptr && args.workspace_bytes >= bias_grad_workspace(args),
+                 "bias_grad: the workspace is missing or too small");
   // The sums lie as those of a gradient of weights of one channel of gy would.
   ConvWgradArgs sums;
   sums.gy.c = 1, sums.x.c = args.gy.c, sums.gw = args.gb, sums.workspace = args.workspace;

@@ -20,6 +20,9 @@ struct WgradLoader {
   using T = Stored<typename Tile::T>;
   static constexpr int kChunksA = Tile::kM / Tile::kElements, kChunksB = Tile::kN / Tile::kElements;
   const ConvWgradArgs& p;
+  // From a pixel to that of the next tile.
+  const int next_x = Tile::kDepth % p.gy.w, next_y = Tile::kDepth / p.gy.w % p.gy.h;
+  const int next_n = Tile::kDepth / p.gy.w / p.gy.h;
   int first, end;                                               // pixels that this block has left
   int n[Tile::kCopiesB], y[Tile::kCopiesB], x[Tile::kCopiesB];  // of the thread's pixels, in gy
   int tap_y[kPieces], tap_x[kPieces], channel[kPieces];         // of the thread's columns; channel < 0: none
@@ -53,15 +56,13 @@ struct WgradLoader {
                    static_cast<const T*>(p.gy.data) + int64_t{pixel} * p.gy.pixel_stride + at_k,
                    at_k < p.gy.c && MTYOLO_MUTANT(126, pixel < end, pixel <= end));
     }
-    const int rows =
-        Tile::kDepth / p.gy.w;  // the next pixels are so many further, and x and n by what is left
     MTYOLO_UNROLL
     for (int i = 0; i < Tile::kCopiesB; ++i) {
       char* to = stage + Tile::kBytesA + deep_place<T>(row_b(i), chunk_b());
       MTYOLO_UNROLL
       for (int j = 0; j < kPieces; ++j)
         copy_x(to + place(j) * (kChunkBytes / kPieces), i, MTYOLO_MUTANT(131, j, 0));
-      x[i] += Tile::kDepth - rows * p.gy.w, y[i] += rows % p.gy.h, n[i] += rows / p.gy.h;
+      x[i] += next_x, y[i] += next_y, n[i] += next_n;
       if (x[i] >= p.gy.w) x[i] -= p.gy.w, ++y[i];
       if (y[i] >= p.gy.h) y[i] -= p.gy.h, ++n[i];
     }

@@ -138,6 +138,9 @@ TEST_CASE("simt: gradients of a convolution offer the configurations that run th
   CHECK(conv_wgrad_configs(w, 132, 232448).front() == ConvConfig{128, 128, 4, 15});  // 264 blocks of 18 tiles
   w.config.splits = 15;
   CHECK(conv_wgrad_workspace(w) == size_t{15} * 256 * 1152 * 4);
+  w.gy.c = 64;  // fewer rows than a large block has
+  CHECK(conv_wgrad_configs(w, 132, 232448).front() == ConvConfig{64, 64, 4, 15});
+  w.gy.c = 256;
   d.gx.h = 82;
   CHECK(std::string(conv_dgrad_refuses(d)).find("shapes") != std::string::npos);
   CHECK(conv_dgrad_configs(d, 132, 232448).empty());
