@@ -104,18 +104,14 @@ std::vector<ConvConfig> conv_wgrad_configs(const ConvWgradArgs& args, int multip
   if (conv_wgrad_refuses(args) != nullptr) return {};
   const int columns = args.kernel * args.kernel * args.x.c, depth = 64 / bytes_of(args.x.type);
   const int64_t most = std::clamp<int64_t>(args.gy.pixels() / (16 * depth), 1, kMaxSplits);
-  std::vector<ConvConfig> configs =
-      block_sizes(args.math, args.gy.c, columns, most, multiprocessors, shared_bytes);
-  if (args.x.c == 4) std::erase_if(configs, [](const ConvConfig& c) { return c.m != 64; });
-  const size_t sizes = configs.size();
-  for (size_t i = 0; i < sizes; ++i) {
-    const int64_t tiles = blocks(args.gy.c, configs[i].m) * blocks(columns, configs[i].n);
-    const int64_t wanted = blocks(2 * int64_t{multiprocessors}, int(tiles));
-    configs[i].splits = int(std::clamp<int64_t>(wanted, 1, most));
-    for (const int64_t other : {wanted / 2, wanted * 2}) {
-      ConvConfig c = configs[i];
-      c.splits = int(std::clamp<int64_t>(other, 1, most));
-      if (c.splits != configs[i].splits) configs.push_back(c);
+  std::vector<ConvConfig> configs;
+  for (ConvConfig c : block_sizes(args.math, args.gy.c, columns, most, multiprocessors, shared_bytes)) {
+    if (args.x.c == 4 && c.m != 64) continue;
+    const int64_t tiles = blocks(args.gy.c, c.m) * blocks(columns, c.n);
+    const int64_t wanted = (2 * int64_t{multiprocessors} + tiles - 1) / tiles;
+    for (const int64_t splits : {wanted, wanted / 2, wanted * 2}) {
+      c.splits = int(std::clamp<int64_t>(splits, 1, most));
+      if (std::find(configs.begin(), configs.end(), c) == configs.end()) configs.push_back(c);
     }
   }
   return configs;

@@ -9,8 +9,10 @@
 namespace mtyolo::test {
 
 struct ConvGradCase {
-  int n = 1, h = 1, w = 1, c = 8, k = 8;  // of x; channels of gy
-  int kernel = 1, stride = 1, pad = 0;
+  struct Shape {
+    int n = 1, h = 1, w = 1, c = 8, k = 8;  // of x; channels of gy
+    int kernel = 1, stride = 1, pad = 0;
+  } shape;
   int m_tile = 64, n_tile = 64, splits = 1;
   int before = 0, after = 0;  // channels around the slice of x or gx, NaN
   bool accumulate = false;

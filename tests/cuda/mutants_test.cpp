@@ -81,10 +81,9 @@ const std::vector<Mutant> kGradientMutants{
 };
 
 bool gradients_wrong() {
-  const ConvGradCase cases[] = {
-      {.h = 4, .w = 5, .c = 16, .k = 72, .kernel = 3, .stride = 2, .pad = 1, .splits = 2, .accumulate = true},
-      {.n = 2, .h = 7, .w = 6, .c = 4, .k = 40, .kernel = 3, .pad = 1, .splits = 3, .channels = 3},
-      {.h = 6, .w = 6, .c = 8, .k = 8, .infinite = true}};
+  const ConvGradCase cases[] = {{.shape = {1, 4, 5, 16, 72, 3, 2, 1}, .splits = 2, .accumulate = true},
+                                {.shape = {2, 7, 6, 4, 40, 3, 1, 1}, .splits = 3, .channels = 3},
+                                {.shape = {1, 6, 6}, .infinite = true}};
   bool wrong = !wgrad_order_fault().empty();
   for (const KernelMath math : {KernelMath::kF16, KernelMath::kF32}) {
     wrong = wrong || !dgrad_fault(math, cases[0]).empty();

@@ -40,8 +40,7 @@ TEST_CASE("simt_race: the kernels have no race") {
     INFO(to_string(run));
     for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16, KernelMath::kS8})
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
-    const ConvGradCase gradient{
-        .h = 9, .w = 7, .c = 16, .k = 40, .kernel = 3, .stride = 2, .pad = 1, .splits = 2};
+    const ConvGradCase gradient{.shape = {1, 9, 7, 16, 40, 3, 2, 1}, .splits = 2};
     for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16})
       CHECK(dgrad_fault(math, gradient) + wgrad_fault(math, gradient) + bias_grad_fault(math, gradient) ==
             "");
