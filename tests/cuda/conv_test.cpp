@@ -85,6 +85,14 @@ TEST_CASE("simt: splits of a convolution's depth are added to the same result") 
     }
 }
 
+TEST_CASE("simt: splits of a convolution are added in their order, whichever comes last") {
+  emulator::Options o = emulator::options();
+  o.order = emulator::Order::kBlockShuffle, o.repeat = 4;
+  const WithOptions with(o);
+  for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32})
+    CHECK(conv_fault(math, {.size = 5, .c = 16, .k = 40, .moments = true, .config = {64, 64, 2, 7}}) == "");
+}
+
 TEST_CASE("simt: a convolution's results are scaled, activated, added to and rounded, whatever their type") {
   using enum KernelActivation;
   for (const KernelActivation activation : {kNone, kSilu, kLeakyRelu, kSigmoid, kRelu})
@@ -166,6 +174,10 @@ TEST_CASE("simt: tiles of a convolution meet no bank conflict, and its accesses 
       CHECK(counted.shared_extra == 0);
       CHECK(counted.global_sectors == counted.global_ideal);
     }
+  emulator::reset_counters();
+  for (const KernelMath math : {KernelMath::kF16, KernelMath::kS8})
+    CHECK(conv_fault(math, {.size = 7, .c = 4, .k = 32, .config = {256, 32}}) == "");
+  CHECK(emulator::counters().shared_extra == 0);
 }
 
 TEST_CASE("simt: divisions by a multiply-high are exact") {

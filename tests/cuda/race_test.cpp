@@ -1,3 +1,4 @@
+#include "tests/cuda/conv_case.h"
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
@@ -41,5 +42,20 @@ TEST_CASE("simt_race: the kernels have no race") {
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
+  }
+}
+
+TEST_CASE("simt_race: convolutions have no race") {
+  const WithRaceChecker checker;
+  const ConvCase cases[] = {
+      {.size = 5, .c = 16, .k = 40, .moments = true, .second = 4, .config = {64, 64, 3, 3}},
+      {.size = 5, .c = 4, .k = 8, .config = {64, 64, 2, 1}},
+      {.size = 5, .c = 16, .k = 16, .groups = 4, .moments = true, .config = {64, 64, 3, 1}}};
+  for (const emulator::Options& run : kernel_runs()) {
+    const WithOptions with(run);
+    INFO(to_string(run));
+    for (const ConvCase& c : cases)
+      for (const KernelMath math : {KernelMath::kF32, KernelMath::kF16, KernelMath::kS8})
+        CHECK(conv_fault(math, c) == "");
   }
 }
