@@ -140,18 +140,21 @@ const char* conv_refuses(const ConvArgs& args) {
 std::vector<ConvConfig> conv_configs(const ConvArgs& args, int multiprocessors, size_t shared_bytes) {
   std::vector<ConvConfig> configs;
   if (conv_refuses(args) != nullptr) return configs;
+  const auto cheaper = [&](const ConvConfig& a, const ConvConfig& b) {
+    return cost(args, a, multiprocessors) < cost(args, b, multiprocessors);
+  };
+  const auto offer = [&](const ConvConfig& c) {
+    configs.insert(std::upper_bound(configs.begin(), configs.end(), c, cheaper), c);
+  };
   for (const ConvTile& tile : conv_tiles(args)) {
     const int splits = splits_for(args, tile, multiprocessors);
     for (const int stages : {3, 4, 2}) {
       if (conv_shared_bytes(tile, stages) > shared_bytes) continue;
-      configs.push_back({tile.m, tile.n, stages, splits});
-      if (splits > 1) configs.push_back({tile.m, tile.n, stages, 1});
+      offer({tile.m, tile.n, stages, splits});
+      if (splits > 1) offer({tile.m, tile.n, stages, 1});
       if (args.groups > 1) break;  // no ring
     }
   }
-  std::stable_sort(configs.begin(), configs.end(), [&](const ConvConfig& a, const ConvConfig& b) {
-    return cost(args, a, multiprocessors) < cost(args, b, multiprocessors);
-  });
   return configs;
 }
 
