@@ -1,5 +1,6 @@
 #include "tests/cuda/conv_case.h"
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/nms_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
@@ -42,6 +43,8 @@ TEST_CASE("simt_race: the kernels have no race") {
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
+    CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
+    CHECK(select_fault({300}, 2, 9, {}) == "");
   }
 }
 
