@@ -1,4 +1,5 @@
 #include "tests/cuda/conv_case.h"
+#include "tests/cuda/conv_grad_case.h"
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/nms_case.h"
 #include "tests/cuda/race_kernels.h"
@@ -41,6 +42,10 @@ TEST_CASE("simt_race: the kernels have no race") {
     INFO(to_string(run));
     for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16, KernelMath::kS8})
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
+    const ConvGradCase gradient{.shape = {1, 9, 7, 16, 40, 3, 2, 1}, .splits = 2};
+    for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16})
+      CHECK(dgrad_fault(math, gradient) + wgrad_fault(math, gradient) + bias_grad_fault(math, gradient) ==
+            "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
     CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
