@@ -5,6 +5,8 @@
 #include "cuda/device/config.cuh"
 #include "cuda/simt/counters.h"
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/norm_case.h"
+#include "tests/cuda/optimizer_case.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
 #include "tests/cuda/simt_testing.h"
@@ -59,7 +61,27 @@ bool products_wrong() {
   return wrong;
 }
 
-const std::vector<Suite> kSuites{{kProductMutants, products_wrong}};
+const std::vector<Mutant> kTrainingMutants{
+    {150, "last pixel of a map left out"},
+    {151, "channels beyond the slice stored"},
+    {152, "barrier before the sums of a block dropped"},
+    {153, "barrier before the sums of tiles dropped"},
+    {154, "moments of tiles joined without their count"},
+    {155, "running variance divided by the count"},
+    {156, "slope of SiLU with the other sign"},
+    {157, "momentum without Nesterov's look ahead"},
+    {158, "four values moved at the end of a buffer"},
+    {159, "infinite gradients not seen"},
+};
+
+bool training_wrong() {
+  const NormCase c{.n = 2, .h = 9, .w = 11, .c = 21, .before = 3, .after = 4};
+  const NormCase aligned{.n = 1, .h = 5, .w = 5, .c = 12, .before = 16, .after = 4};
+  return !norm_fault(KernelType::kF32, c).empty() || !norm_fault(KernelType::kF16, aligned).empty() ||
+         !optimizer_fault({.rule = StepRule::kSgd, .bad_step = 1}).empty();
+}
+
+const std::vector<Suite> kSuites{{kProductMutants, products_wrong}, {kTrainingMutants, training_wrong}};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);

@@ -1,4 +1,6 @@
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/norm_case.h"
+#include "tests/cuda/optimizer_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
@@ -41,5 +43,9 @@ TEST_CASE("simt_race: the kernels have no race") {
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
+    for (const KernelType type : {KernelType::kF32, KernelType::kF16})
+      CHECK(norm_fault(type, {.n = 2, .h = 9, .w = 11, .c = 21, .before = 3, .in_place = true}) == "");
+    CHECK(pixel_sum_fault(KernelType::kF16, {.h = 20, .w = 10, .c = 24}) == "");
+    CHECK(optimizer_fault({.rule = StepRule::kAdam, .bad_step = 1}) == "");
   }
 }
