@@ -26,7 +26,7 @@ struct ColumnMap {
   T* data;
   int64_t stride;
   bool aligned;
-  explicit ColumnMap(const KernelMap& m)
+  MTYOLO_HOST_DEV explicit ColumnMap(const KernelMap& m)
       : data(static_cast<T*>(m.data)),
         stride(m.pixel_stride),
         aligned((m.pixel_stride * sizeof(T)) % 16 == 0 && reinterpret_cast<uintptr_t>(m.data) % 16 == 0) {}

@@ -1,6 +1,7 @@
 #include "cuda/norm.h"
 
 #include <cmath>
+#include <initializer_list>
 
 #include "cuda/columns.cuh"
 #include "cuda/epilogue.cuh"
@@ -67,7 +68,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 1) finalize_kernel(BnFinalizeArgs p) 
           const float* from = p.moments + int64_t{tile} * 3 * p.c + channel;
           return Moments{from[0], from[p.c], from[2 * int64_t{p.c}]};
         },
-        [](const Moments& a, const Moments& b) { return join(a, b); });
+        join);
   const int c = merge_channel(p.c);
   if (c < 0) return;
   const NormChannels& n = p.norm;
@@ -110,54 +111,46 @@ MTYOLO_DEV float slope(float u) {
   return s * (1 + MTYOLO_MUTANT(156, u, -u) * (1 - s));
 }
 
-template <class T, KernelActivation kActivation>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2)
-    apply_kernel(ColumnGrid g, NormChannels n, ColumnMap<T> y, ColumnMap<T> a) {
-  const ColumnThread<T> at(g);
-  const Normed<T> norm(at, n);
-  for (int64_t pixel = at.first; pixel < at.end; pixel += kBatch * at.step) {
-    Pack<T> pack[kBatch];
+// Runs f(pixel, a pack of each map) for a thread's pixels, kBatch of them loaded at once.
+template <class T, int kMaps, class F>
+MTYOLO_DEV void for_pixels(const ColumnThread<T>& at, const ColumnMap<T> (&maps)[kMaps], F f) {
+  for (int64_t first = at.first; first < at.end; first += kBatch * at.step) {
+    Pack<T> packs[kBatch][kMaps];
+    MTYOLO_UNROLL
+    for (int i = 0; i < kBatch * kMaps; ++i)
+      if (const int64_t pixel = first + i / kMaps * at.step; pixel < at.end)
+        packs[i / kMaps][i % kMaps] = at.load(maps[i % kMaps], pixel);
     MTYOLO_UNROLL
     for (int b = 0; b < kBatch; ++b)
-      if (pixel + b * at.step < at.end) pack[b] = at.load(y, pixel + b * at.step);
-    MTYOLO_UNROLL
-    for (int b = 0; b < kBatch; ++b) {
-      if (pixel + b * at.step >= at.end) break;
-      MTYOLO_UNROLL
-      for (int e = 0; e < at.kPack; ++e)
-        pack[b].values[e] = from_float<T>(activate(kActivation, norm.u(norm.centred(pack[b], e), e)));
-      at.store(a, pixel + b * at.step, pack[b]);
-    }
+      if (first + b * at.step < at.end) f(first + b * at.step, packs[b]);
   }
 }
 
-// Runs f(pixel, y, ga) for a thread's pixels, kBatch of them loaded at once.
-template <class T, class F>
-MTYOLO_DEV void for_both(const ColumnThread<T>& at, const ColumnMap<T>& y, const ColumnMap<T>& ga, F f) {
-  for (int64_t pixel = at.first; pixel < at.end; pixel += kBatch * at.step) {
-    Pack<T> y_pack[kBatch], ga_pack[kBatch];
+template <class T, KernelActivation kActivation>
+MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) apply_kernel(ColumnGrid g, BnActArgs p) {
+  const ColumnThread<T> at(g);
+  const Normed<T> norm(at, p.norm);
+  const ColumnMap<T> y[] = {ColumnMap<T>(p.y)}, a(p.a);
+  for_pixels(at, y, [&](int64_t pixel, Pack<T>(&in)[1]) {
     MTYOLO_UNROLL
-    for (int b = 0; b < kBatch; ++b)
-      if (pixel + b * at.step < at.end)
-        y_pack[b] = at.load(y, pixel + b * at.step), ga_pack[b] = at.load(ga, pixel + b * at.step);
-    MTYOLO_UNROLL
-    for (int b = 0; b < kBatch; ++b)
-      if (pixel + b * at.step < at.end) f(pixel + b * at.step, y_pack[b], ga_pack[b]);
-  }
+    for (int e = 0; e < at.kPack; ++e)
+      in[0].values[e] = from_float<T>(activate(kActivation, norm.u(norm.centred(in[0], e), e)));
+    at.store(a, pixel, in[0]);
+  });
 }
 
 // Sums of gu and gu * (y - mean) of each tile.
 template <class T, KernelActivation kActivation>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2)
-    backward_reduce_kernel(ColumnGrid g, NormChannels n, ColumnMap<T> y, ColumnMap<T> ga, float* partials) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) backward_reduce_kernel(ColumnGrid g, BnActArgs p) {
   const ColumnThread<T> at(g);
-  const Normed<T> norm(at, n);
+  const Normed<T> norm(at, p.norm);
+  const ColumnMap<T> maps[] = {ColumnMap<T>(p.y), ColumnMap<T>(p.ga)};
   float sum[at.kPack] = {}, sum_y[at.kPack] = {};
-  for_both(at, y, ga, [&](int64_t, const Pack<T>& y_pack, const Pack<T>& ga_pack) {
+  for_pixels(at, maps, [&](int64_t, Pack<T>(&in)[2]) {
     MTYOLO_UNROLL
     for (int e = 0; e < at.kPack; ++e) {
-      const float centred = norm.centred(y_pack, e);
-      const float gu = to_float(ga_pack.values[e]) * slope<kActivation>(norm.u(centred, e));
+      const float centred = norm.centred(in[0], e);
+      const float gu = to_float(in[1].values[e]) * slope<kActivation>(norm.u(centred, e));
       sum[e] += gu;
       sum_y[e] += gu * centred;
     }
@@ -165,7 +158,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2)
   const float total = column_total(g, sum), total_y = column_total(g, sum_y);
   const int c = column_channel<at.kPack>(g);
   if (c < 0) return;
-  float* out = partials + int64_t{block_index().x} * 2 * g.c + c;
+  float* out = p.workspace + int64_t{block_index().x} * 2 * g.c + c;
   out[0] = total;
   out[g.c] = total_y;
 }
@@ -183,11 +176,11 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 2) backward_finalize_kernel(BnActArgs
 }
 
 template <class T, KernelActivation kActivation>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2)
-    backward_apply_kernel(ColumnGrid g, BnActArgs p, ColumnMap<T> y, ColumnMap<T> ga, ColumnMap<T> gy) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) backward_apply_kernel(ColumnGrid g, BnActArgs p) {
   const ColumnThread<T> at(g);
   const Normed<T> norm(at, p.norm);
-  float mean_gu[at.kPack] = {}, slant[at.kPack] = {};  // what the mean and the variance of y add to gu
+  const ColumnMap<T> maps[] = {ColumnMap<T>(p.y), ColumnMap<T>(p.ga)}, gy(p.gy);
+  float mean_gu[at.kPack] = {}, slant[at.kPack] = {};  // what the mean and the variance of y take from gu
   if (!p.frozen) {
     float inv_std[at.kPack];
     at.load_parameters(inv_std, p.norm.inv_std);
@@ -199,19 +192,18 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2)
       slant[e] *= inv_std[e] / float(g.pixels);
     }
   }
-  for_both(at, y, ga, [&](int64_t pixel, const Pack<T>& y_pack, const Pack<T>& ga_pack) {
-    Pack<T> out;
+  for_pixels(at, maps, [&](int64_t pixel, Pack<T>(&in)[2]) {
     MTYOLO_UNROLL
     for (int e = 0; e < at.kPack; ++e) {
-      const float centred = norm.centred(y_pack, e);
-      const float gu = to_float(ga_pack.values[e]) * slope<kActivation>(norm.u(centred, e));
-      out.values[e] = from_float<T>(norm.scale[e] * (gu - mean_gu[e] - centred * slant[e]));
+      const float centred = norm.centred(in[0], e);
+      const float gu = to_float(in[1].values[e]) * slope<kActivation>(norm.u(centred, e));
+      in[1].values[e] = from_float<T>(norm.scale[e] * (gu - mean_gu[e] - centred * slant[e]));
     }
-    at.store(gy, pixel, out);
+    at.store(gy, pixel, in[1]);
   });
 }
 
-// Calls f(T{}, constant) for the map's type and the activation.
+// Calls f<T, activation>().
 template <class F>
 void with_kinds(const BnActArgs& args, F f) {
   using enum KernelActivation;
@@ -236,6 +228,12 @@ void check_norm(const NormChannels& n) {
                  "batch norm: bias, mean, inv_std or scale is null");
 }
 
+ColumnGrid checked(const BnActArgs& args, std::initializer_list<KernelMap> maps) {
+  check_norm(args.norm);
+  for (const KernelMap& m : maps) check_map(m, args.y);
+  return column_grid(args.y);
+}
+
 }  // namespace
 
 void bn_moments(KernelStream stream, const KernelMap& y, float* moments) {
@@ -257,40 +255,27 @@ void bn_finalize(KernelStream stream, const BnFinalizeArgs& args) {
 }
 
 void bn_act_apply(KernelStream stream, const BnActArgs& args) {
-  check_norm(args.norm);
-  check_map(args.y, args.y);
-  check_map(args.a, args.y);
-  const ColumnGrid g = column_grid(args.y);
+  const ColumnGrid g = checked(args, {args.y, args.a});
   with_kinds(args, [&]<class T, KernelActivation kActivation>() {
-    launch(apply_kernel<T, kActivation>, column_dims(g), stream, g, args.norm, ColumnMap<T>(args.y),
-           ColumnMap<T>(args.a));
+    launch(apply_kernel<T, kActivation>, column_dims(g), stream, g, args);
   });
 }
 
 void bn_act_backward_reduce(KernelStream stream, const BnActArgs& args) {
-  check_norm(args.norm);
-  check_map(args.y, args.y);
-  check_map(args.ga, args.y);
+  const ColumnGrid g = checked(args, {args.y, args.ga});
   check_argument(args.sums != nullptr && args.workspace != nullptr,
                  "bn_act_backward_reduce: sums or workspace is null");
-  const ColumnGrid g = column_grid(args.y);
   with_kinds(args, [&]<class T, KernelActivation kActivation>() {
-    launch(backward_reduce_kernel<T, kActivation>, column_dims(g), stream, g, args.norm, ColumnMap<T>(args.y),
-           ColumnMap<T>(args.ga), args.workspace);
+    launch(backward_reduce_kernel<T, kActivation>, column_dims(g), stream, g, args);
   });
   launch(backward_finalize_kernel, merge_dims(g.c), stream, args, g.tiles);
 }
 
 void bn_act_backward_apply(KernelStream stream, const BnActArgs& args) {
-  check_norm(args.norm);
-  check_map(args.y, args.y);
-  check_map(args.ga, args.y);
-  check_map(args.gy, args.y);
+  const ColumnGrid g = checked(args, {args.y, args.ga, args.gy});
   check_argument(args.frozen || args.sums != nullptr, "bn_act_backward_apply: sums are null");
-  const ColumnGrid g = column_grid(args.y);
   with_kinds(args, [&]<class T, KernelActivation kActivation>() {
-    launch(backward_apply_kernel<T, kActivation>, column_dims(g), stream, g, args, ColumnMap<T>(args.y),
-           ColumnMap<T>(args.ga), ColumnMap<T>(args.gy));
+    launch(backward_apply_kernel<T, kActivation>, column_dims(g), stream, g, args);
   });
 }
 

@@ -77,9 +77,8 @@ TEST_CASE("simt: the loss scale doubles after 2000 clean steps, halves after a b
 TEST_CASE("simt: a nan or inf among the gradients is found wherever it stands") {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
     for (const size_t at : {0, 1023, 8191, 8192, 9000}) {
-      std::vector<float> values(9001, 1);
-      values[at] = bad;
-      const SimtBuffer<float> g(values);
+      const SimtBuffer<float> g(std::vector<float>(9001, 1));
+      g.get()[at] = bad;
       const SimtBuffer<StepControl> control(std::vector<StepControl>(1));
       const SimtBuffer<double> workspace(2);
       TESTED(gradient_squares)({}, g.get(), 9001, control.get(), workspace.get());
