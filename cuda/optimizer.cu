@@ -97,94 +97,83 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 1) begin_kernel(BeginStepArgs p) {
   if (p.dynamic_scale) move_scale(c, skip);
 }
 
-// Four neighbours of each flat buffer, or fewer at the end.
-struct Four {
-  float w[4], g[4], first[4], second[4], average[4];
+// A thread has four neighbours of each flat buffer, or one at the end and where they are not aligned.
+struct One {
+  static constexpr int kSize = 1;
+  float values[1];
 };
-
-template <StepRule kRule>
-MTYOLO_DEV void move(Four& x, const StepFactors& s, float factor, float ema_rest) {
-  MTYOLO_UNROLL
-  for (int e = 0; e < 4; ++e) {
-    if constexpr (kRule != StepRule::kNone) {
-      const float d = x.g[e] * factor + s.l2 * x.w[e];
-      if constexpr (kRule == StepRule::kSgd) {
-        x.first[e] = s.beta1 * x.first[e] + d;
-        x.w[e] -= s.rate * MTYOLO_MUTANT(157, d + s.beta1 * x.first[e], x.first[e]);
-      } else {
-        x.first[e] = s.beta1 * x.first[e] + s.rest1 * d;
-        x.second[e] = s.beta2 * x.second[e] + s.rest2 * d * d;
-        x.w[e] = s.keep * x.w[e] - s.rate * x.first[e] / (::sqrtf(x.second[e]) * s.root + s.eps);
-      }
-    }
-    x.average[e] += ema_rest * (x.w[e] - x.average[e]);
-  }
+template <class Floats>
+MTYOLO_DEV Floats load(const float* p) {
+  if constexpr (Floats::kSize == 1) return {{*p}};
+  else return ld128(p);
 }
-
-struct Place {
-  int64_t at;
-  int count;  // 1..4
-  bool vector;
-};
-MTYOLO_DEV void load(float (&out)[4], const float* p, const Place& place) {
-  if (place.vector) {
-    const Pack<float> pack = ld128(p + place.at);
-    MTYOLO_UNROLL
-    for (int e = 0; e < 4; ++e) out[e] = pack.values[e];
-    return;
-  }
-  MTYOLO_UNROLL
-  for (int e = 0; e < 4; ++e) out[e] = e < place.count ? p[place.at + e] : 0;
-}
-MTYOLO_DEV void store(float* p, const float (&in)[4], const Place& place) {
-  if (place.vector) return st128(p + place.at, Pack<float>{{in[0], in[1], in[2], in[3]}});
-  MTYOLO_UNROLL
-  for (int e = 0; e < 4; ++e)
-    if (e < place.count) p[place.at + e] = in[e];
+template <class Floats>
+MTYOLO_DEV void store(float* p, const Floats& x) {
+  if constexpr (Floats::kSize == 1) *p = x.values[0];
+  else st128(p, x);
 }
 template <class T>
-MTYOLO_DEV void store_rounded(void* p, const float (&in)[4], const Place& place) {
-  struct alignas(8) Half4 {
-    T values[4];
-  };
-  T* to = static_cast<T*>(p) + place.at;
-  if (place.vector) {
-    *reinterpret_cast<Half4*>(to) = {from_float<T>(in[0]), from_float<T>(in[1]), from_float<T>(in[2]),
-                                     from_float<T>(in[3])};
-    return;
-  }
-  MTYOLO_UNROLL
-  for (int e = 0; e < 4; ++e)
-    if (e < place.count) to[e] = from_float<T>(in[e]);
+struct alignas(8) Rounded {
+  T values[4];
+};
+template <class T, class Floats>
+MTYOLO_DEV void store_rounded(void* p, int64_t at, const Floats& x) {
+  T* const to = static_cast<T*>(p) + at;
+  const float(&v)[Floats::kSize] = x.values;
+  if constexpr (Floats::kSize == 1) *to = from_float<T>(v[0]);
+  else
+    *reinterpret_cast<Rounded<T>*>(to) = {from_float<T>(v[0]), from_float<T>(v[1]), from_float<T>(v[2]),
+                                          from_float<T>(v[3])};
 }
 
 template <StepRule kRule>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 4) step_kernel(OptimizerStepArgs p, bool vectors) {
-  if (p.control->skip != 0) return;
-  Place place{(int64_t{block_index().x} * kThreads + thread_index().x) * 4, 4, false};
-  if (place.at >= p.n) return;
-  if (MTYOLO_MUTANT(158, p.n - place.at < 4, false)) place.count = int(p.n - place.at);
-  place.vector = vectors && place.count == 4;
-  Four x{};
-  StepFactors factors{};
-  load(x.w, p.values, place);
-  if constexpr (kRule != StepRule::kNone) {
-    factors = *p.factors;
-    load(x.g, p.gradients, place);
-    load(x.first, p.first, place);
-    if constexpr (kRule != StepRule::kSgd) load(x.second, p.second, place);
+MTYOLO_DEV void move(const StepFactors& s, float g, float& w, float& first, float& second) {
+  const float d = g + s.l2 * w;
+  if constexpr (kRule == StepRule::kSgd) {
+    first = s.beta1 * first + d;
+    w -= s.rate * MTYOLO_MUTANT(157, d + s.beta1 * first, first);
+  } else {
+    first = s.beta1 * first + s.rest1 * d;
+    second = s.beta2 * second + s.rest2 * d * d;
+    w = s.keep * w - s.rate * first / (::sqrtf(second) * s.root + s.eps);
   }
-  if (p.averages != nullptr) load(x.average, p.averages, place);
-  move<kRule>(x, factors, p.control->gradient_factor, p.control->ema_rest);
+}
+
+template <StepRule kRule, class Floats>
+MTYOLO_DEV void step_at(const OptimizerStepArgs& p, int64_t at) {
+  Floats w = load<Floats>(p.values + at), average{}, first{}, second{};
+  if (p.averages != nullptr) average = load<Floats>(p.averages + at);
   if constexpr (kRule != StepRule::kNone) {
-    store(p.values, x.w, place);
-    store(p.first, x.first, place);
-    if constexpr (kRule != StepRule::kSgd) store(p.second, x.second, place);
+    constexpr bool kTwo = kRule != StepRule::kSgd;
+    const StepFactors factors = *p.factors;
+    const float scale = p.control->gradient_factor;
+    const Floats g = load<Floats>(p.gradients + at);
+    first = load<Floats>(p.first + at);
+    if constexpr (kTwo) second = load<Floats>(p.second + at);
+    MTYOLO_UNROLL
+    for (int e = 0; e < Floats::kSize; ++e)
+      move<kRule>(factors, g.values[e] * scale, w.values[e], first.values[e], second.values[e]);
+    store(p.values + at, w);
+    store(p.first + at, first);
+    if constexpr (kTwo) store(p.second + at, second);
   }
-  if (p.averages != nullptr) store(p.averages, x.average, place);
+  if (p.averages != nullptr) {
+    MTYOLO_UNROLL
+    for (int e = 0; e < Floats::kSize; ++e)
+      average.values[e] += p.control->ema_rest * (w.values[e] - average.values[e]);
+    store(p.averages + at, average);
+  }
   if (p.copy == nullptr) return;
-  if (p.copy_type == KernelType::kF16) store_rounded<half>(p.copy, x.w, place);
-  else store_rounded<bfloat16>(p.copy, x.w, place);
+  if (p.copy_type == KernelType::kF16) store_rounded<half>(p.copy, at, w);
+  else store_rounded<bfloat16>(p.copy, at, w);
+}
+
+template <StepRule kRule>
+MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 4) step_kernel(OptimizerStepArgs p, int64_t packs) {
+  if (p.control->skip != 0) return;
+  const int64_t i = int64_t{block_index().x} * kThreads + thread_index().x, one = i + 3 * packs;
+  if (i < packs) step_at<kRule, Pack<float>>(p, 4 * i);
+  else if (one < p.n) step_at<kRule, One>(p, one);
 }
 
 }  // namespace
@@ -220,16 +209,11 @@ void optimizer_step(KernelStream stream, const OptimizerStepArgs& args) {
       "optimizer_step: copies are f16 or bf16");
   const bool vectors = aligned(args.values) && aligned(args.gradients) && aligned(args.first) &&
                        aligned(args.second) && aligned(args.averages) && aligned(args.copy, 8);
-  const LaunchDims dims{{uint32_t((args.n + 4 * kThreads - 1) / (4 * kThreads))}, {kThreads}};
-  switch (args.rule) {
-    case StepRule::kNone:
-      return launch(step_kernel<StepRule::kNone>, dims, stream, args, vectors);
-    case StepRule::kSgd:
-      return launch(step_kernel<StepRule::kSgd>, dims, stream, args, vectors);
-    case StepRule::kAdam:
-    case StepRule::kAdamW:
-      return launch(step_kernel<StepRule::kAdam>, dims, stream, args, vectors);
-  }
+  const int64_t packs = vectors ? MTYOLO_MUTANT(158, args.n, args.n + 3) / 4 : 0;
+  const LaunchDims dims{{uint32_t((args.n - 3 * packs + kThreads - 1) / kThreads)}, {kThreads}};
+  if (!moves) launch(step_kernel<StepRule::kNone>, dims, stream, args, packs);
+  else if (two) launch(step_kernel<StepRule::kAdam>, dims, stream, args, packs);
+  else launch(step_kernel<StepRule::kSgd>, dims, stream, args, packs);
 }
 
 }  // namespace mtyolo::MTYOLO_KERNEL_NS
