@@ -1,6 +1,6 @@
-// How kernels with a parameter or a sum per channel walk over a map: a block has one tile of
-// ColumnGrid, a thread one pack of every so many pixels, with what it needs of its channels in
-// registers. Sums are finished in a second launch, in the order of tiles. All of it depends on shapes alone.
+// How kernels with a parameter or a sum per channel walk over a map: a block has one tile of ColumnGrid, a
+// thread one pack of every so many pixels, with what it needs of its channels in registers. Sums are finished
+// in a second launch, in the order of tiles. All of it depends on shapes alone.
 #pragma once
 
 #include "cuda/check.h"
@@ -65,8 +65,15 @@ struct ColumnThread {
       if (e < count) to[e] = pack.values[e];
   }
   MTYOLO_DEV void load_parameters(float (&out)[kPack], const float* of_channel) const {
+    const float* from = of_channel + channel;
+    const bool aligned = count == kPack && reinterpret_cast<uintptr_t>(from) % 16 == 0;
     MTYOLO_UNROLL
-    for (int e = 0; e < kPack; ++e) out[e] = e < count ? of_channel[channel + e] : 0;
+    for (int e = 0; e < kPack; e += 4) {
+      Pack<float> four{};
+      if (aligned) four = ld128(from + e);
+      MTYOLO_UNROLL
+      for (int i = 0; i < 4; ++i) out[e + i] = aligned ? four.values[i] : e + i < count ? from[e + i] : 0;
+    }
   }
 };
 

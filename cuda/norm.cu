@@ -24,7 +24,8 @@ MTYOLO_DEV Moments join(const Moments& a, const Moments& b) {
 
 // Two passes over pixels in registers, less the tile's first pixel: a mean far from zero costs nothing.
 template <class T>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) moments_kernel(ColumnGrid g, ColumnMap<T> y, float* moments) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2)
+    bn_moments_kernel(ColumnGrid g, ColumnMap<T> y, float* moments) {
   MTYOLO_SMEM(float, means, [64]);
   const ColumnThread<T> at(g);
   constexpr int kPack = at.kPack, kMost = kMomentTile / (kColumnThreads / 8);  // at most 8 columns
@@ -59,7 +60,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) moments_kernel(ColumnGrid g, Colu
   out[2 * int64_t{g.c}] = m2;
 }
 
-MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 1) finalize_kernel(BnFinalizeArgs p) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 1) bn_finalize_kernel(BnFinalizeArgs p) {
   Moments m{};
   if (p.moments != nullptr)
     m = merge_tiles<Moments>(
@@ -127,7 +128,7 @@ MTYOLO_DEV void for_pixels(const ColumnThread<T>& at, const ColumnMap<T> (&maps)
 }
 
 template <class T, KernelActivation kActivation>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) apply_kernel(ColumnGrid g, BnActArgs p) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) bn_apply_kernel(ColumnGrid g, BnActArgs p) {
   const ColumnThread<T> at(g);
   const Normed<T> norm(at, p.norm);
   const ColumnMap<T> y[] = {ColumnMap<T>(p.y)}, a(p.a);
@@ -141,7 +142,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) apply_kernel(ColumnGrid g, BnActA
 
 // Sums of gu and gu * (y - mean) of each tile.
 template <class T, KernelActivation kActivation>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) backward_reduce_kernel(ColumnGrid g, BnActArgs p) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) bn_backward_reduce_kernel(ColumnGrid g, BnActArgs p) {
   const ColumnThread<T> at(g);
   const Normed<T> norm(at, p.norm);
   const ColumnMap<T> maps[] = {ColumnMap<T>(p.y), ColumnMap<T>(p.ga)};
@@ -163,7 +164,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) backward_reduce_kernel(ColumnGrid
   out[g.c] = total_y;
 }
 
-MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 2) backward_finalize_kernel(BnActArgs p, int tiles) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 2) bn_backward_finalize_kernel(BnActArgs p, int tiles) {
   const float sum = merge_sums(p.workspace, tiles, 2, 0, p.y.c);
   const float sum_y = merge_sums(p.workspace, tiles, 2, 1, p.y.c);
   const int c = merge_channel(p.y.c);
@@ -176,7 +177,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 2) backward_finalize_kernel(BnActArgs
 }
 
 template <class T, KernelActivation kActivation>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) backward_apply_kernel(ColumnGrid g, BnActArgs p) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 2) bn_backward_apply_kernel(ColumnGrid g, BnActArgs p) {
   const ColumnThread<T> at(g);
   const Normed<T> norm(at, p.norm);
   const ColumnMap<T> maps[] = {ColumnMap<T>(p.y), ColumnMap<T>(p.ga)}, gy(p.gy);
@@ -240,7 +241,7 @@ void bn_moments(KernelStream stream, const KernelMap& y, float* moments) {
   check_map(y, y);
   const ColumnGrid g = column_grid(y, kMomentTile);
   with_map_type(y.type, "bn_moments: the map must be f32, f16 or bf16", [&]<class T>(T) {
-    launch(moments_kernel<T>, column_dims(g), stream, g, ColumnMap<T>(y), moments);
+    launch(bn_moments_kernel<T>, column_dims(g), stream, g, ColumnMap<T>(y), moments);
   });
 }
 
@@ -251,13 +252,13 @@ void bn_finalize(KernelStream stream, const BnFinalizeArgs& args) {
       "bn_finalize: weight or running statistics are null");
   check_argument(args.c > 0 && (args.moments == nullptr || args.tiles > 0),
                  "bn_finalize: channels and tiles must be positive");
-  launch(finalize_kernel, merge_dims(args.c), stream, args);
+  launch(bn_finalize_kernel, merge_dims(args.c), stream, args);
 }
 
 void bn_act_apply(KernelStream stream, const BnActArgs& args) {
   const ColumnGrid g = checked(args, {args.y, args.a});
   with_kinds(args, [&]<class T, KernelActivation kActivation>() {
-    launch(apply_kernel<T, kActivation>, column_dims(g), stream, g, args);
+    launch(bn_apply_kernel<T, kActivation>, column_dims(g), stream, g, args);
   });
 }
 
@@ -266,16 +267,16 @@ void bn_act_backward_reduce(KernelStream stream, const BnActArgs& args) {
   check_argument(args.sums != nullptr && args.workspace != nullptr,
                  "bn_act_backward_reduce: sums or workspace is null");
   with_kinds(args, [&]<class T, KernelActivation kActivation>() {
-    launch(backward_reduce_kernel<T, kActivation>, column_dims(g), stream, g, args);
+    launch(bn_backward_reduce_kernel<T, kActivation>, column_dims(g), stream, g, args);
   });
-  launch(backward_finalize_kernel, merge_dims(g.c), stream, args, g.tiles);
+  launch(bn_backward_finalize_kernel, merge_dims(g.c), stream, args, g.tiles);
 }
 
 void bn_act_backward_apply(KernelStream stream, const BnActArgs& args) {
   const ColumnGrid g = checked(args, {args.y, args.ga, args.gy});
   check_argument(args.frozen || args.sums != nullptr, "bn_act_backward_apply: sums are null");
   with_kinds(args, [&]<class T, KernelActivation kActivation>() {
-    launch(backward_apply_kernel<T, kActivation>, column_dims(g), stream, g, args);
+    launch(bn_backward_apply_kernel<T, kActivation>, column_dims(g), stream, g, args);
   });
 }
 

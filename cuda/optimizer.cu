@@ -77,7 +77,7 @@ MTYOLO_DEV void move_scale(StepControl& c, bool skip) {
 }
 
 // One block; thread 0 has the control block, all threads the groups.
-MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 1) begin_kernel(BeginStepArgs p) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 1) begin_step_kernel(BeginStepArgs p) {
   StepControl& c = *p.control;
   const bool skip = c.non_finite != 0;
   sync();
@@ -169,7 +169,7 @@ MTYOLO_DEV void step_at(const OptimizerStepArgs& p, int64_t at) {
 }
 
 template <StepRule kRule>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 4) step_kernel(OptimizerStepArgs p, int64_t packs) {
+MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 4) optimizer_step_kernel(OptimizerStepArgs p, int64_t packs) {
   if (p.control->skip != 0) return;
   const int64_t i = int64_t{block_index().x} * kThreads + thread_index().x, one = i + 3 * packs;
   if (i < packs) step_at<kRule, Pack<float>>(p, 4 * i);
@@ -194,7 +194,7 @@ void begin_step(KernelStream stream, const BeginStepArgs& args) {
                      args.factors != nullptr && args.groups > 0,
                  "begin_step: a pointer is null, or there are no groups");
   check_argument(args.rule != StepRule::kNone, "begin_step: the rule must be SGD, Adam or AdamW");
-  launch(begin_kernel, {{1}, {kThreads}}, stream, args);
+  launch(begin_step_kernel, {{1}, {kThreads}}, stream, args);
 }
 
 void optimizer_step(KernelStream stream, const OptimizerStepArgs& args) {
@@ -211,9 +211,9 @@ void optimizer_step(KernelStream stream, const OptimizerStepArgs& args) {
                        aligned(args.second) && aligned(args.averages) && aligned(args.copy, 8);
   const int64_t packs = vectors ? MTYOLO_MUTANT(158, args.n, args.n + 3) / 4 : 0;
   const LaunchDims dims{{uint32_t((args.n - 3 * packs + kThreads - 1) / kThreads)}, {kThreads}};
-  if (!moves) launch(step_kernel<StepRule::kNone>, dims, stream, args, packs);
-  else if (two) launch(step_kernel<StepRule::kAdam>, dims, stream, args, packs);
-  else launch(step_kernel<StepRule::kSgd>, dims, stream, args, packs);
+  if (!moves) launch(optimizer_step_kernel<StepRule::kNone>, dims, stream, args, packs);
+  else if (two) launch(optimizer_step_kernel<StepRule::kAdam>, dims, stream, args, packs);
+  else launch(optimizer_step_kernel<StepRule::kSgd>, dims, stream, args, packs);
 }
 
 }  // namespace mtyolo::MTYOLO_KERNEL_NS

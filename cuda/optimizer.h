@@ -12,8 +12,8 @@ namespace mtyolo {
 
 // In the memory of the device, one for a training run. As here at the start; steps move it.
 struct StepControl {
-  // What the loss was multiplied with: halved after a step with nan or inf, doubled after 2000
-  // without; 1..2^31.
+  // What the loss was multiplied with, 1..2^31: halved after a step with nan or inf, doubled after 2000 clean
+  // ones.
   float loss_scale = 65536;
   int32_t clean_steps = 0;    // since the scale moved
   uint32_t non_finite = 0;    // set where nan or inf is met in a gradient, cleared by begin_step
@@ -40,9 +40,8 @@ struct StepFactors {
 
 struct BeginStepArgs {
   StepControl* control = nullptr;
-  bool dynamic_scale =
-      false;             // false: loss_scale stays as it is; steps with nan or inf are skipped all the same
-  double most_norm = 0;  // the norm to which gradients are clipped; 0: they are not
+  bool dynamic_scale = false;  // else loss_scale stays; steps with nan or inf are skipped all the same
+  double most_norm = 0;        // the norm to which gradients are clipped; 0: they are not
   double ema_decay = 0.9999, ema_tau = 2000;
   StepRule rule = StepRule::kSgd;
   double beta1 = 0.937, beta2 = 0.999, eps = 1e-8;  // Adam, AdamW

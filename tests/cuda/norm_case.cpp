@@ -11,48 +11,43 @@ namespace {
 
 using Doubles = std::vector<double>;
 
-// A map on the device with channels beside it, all 0xFF bytes at first.
+// A map on the device with channels beside it, which hold 0xFF bytes; so do its own without values.
 template <class T>
 struct Slice {
-  const NormCase c;
-  const int before, stride;
+  const int c, before, stride;
+  Doubles stored;
   SimtBuffer<T> memory;
   KernelMap map;
 
-  Slice(KernelType type, const NormCase& shape, int in_front, int behind)
-      : c(shape),
+  Slice(KernelType type, const NormCase& shape, int in_front, int behind, const Doubles& values = {})
+      : c(shape.c),
         before(in_front),
         stride(in_front + shape.c + behind),
-        memory(size_t(shape.n * shape.h * shape.w * stride)),
-        map{memory.get() + before, type, c.n, c.h, c.w, c.c, stride} {}
-  size_t place(int pixel, int channel) const { return size_t(pixel * stride + before + channel); }
-  template <class F>
-  void each(F f) const {  // pixel, channel: neighbours count too
-    for (int p = 0; p < int(map.pixels()); ++p)
-      for (int i = -before; i < stride - before; ++i) f(p, i);
-  }
-  // As stored.
-  Doubles fill(const Doubles& values) {
-    Doubles stored;
-    each([&](int p, int i) {
-      if (i < 0 || i >= c.c) return;
-      memory.get()[place(p, i)] = T(float(values[stored.size()]));
-      stored.push_back(to_double(memory.get()[place(p, i)]));
-    });
-    return stored;
+        memory(filled(shape.n * shape.h * shape.w, values)),
+        map{memory.get() + before, type, shape.n, shape.h, shape.w, c, stride} {}
+  std::vector<T> filled(int pixels, const Doubles& values) {
+    std::vector<T> all(size_t(pixels * stride));
+    std::memset(static_cast<void*>(all.data()), 0xff, all.size() * sizeof(T));
+    for (size_t i = 0; i < values.size(); ++i) {
+      T& to = all[i / size_t(c) * size_t(stride) + size_t(before) + i % size_t(c)];
+      to = T(float(values[i]));
+      stored.push_back(to_double(to));
+    }
+    return all;
   }
   std::string compare(const char* what, const Doubles& want, double tolerance) const {
     Doubles got;
-    std::string fault;
-    each([&](int p, int i) {
-      const bool inside = i >= 0 && i < c.c;
-      if (inside) got.push_back(to_double(memory.get()[place(p, i)]));
-      if (memory.untouched(place(p, i)) == inside)
-        fault = fmt::format("{}, pixel {}, channel {}: {}", what, p, i, inside ? "not written" : "written");
-    });
+    const std::vector<T> now = memory.values();
+    for (size_t i = 0; i < now.size(); ++i) {
+      const int channel = int(i) % stride - before;
+      const bool inside = channel >= 0 && channel < c;
+      if (inside) got.push_back(to_double(now[i]));
+      if (memory.untouched(i) == inside)
+        return fmt::format("{}, pixel {}, channel {}: {}", what, int(i) / stride, channel,
+                           inside ? "not written" : "written");
+    }
     const double distance = relative_l2(got, want);
-    return !fault.empty() || distance <= tolerance ? fault
-                                                   : fmt::format("{}: relative distance {}", what, distance);
+    return distance <= tolerance ? "" : fmt::format("{}: relative distance {}", what, distance);
   }
 };
 
@@ -65,15 +60,20 @@ Doubles doubles_of(const Tensor& t) {
   return {flat.data<double>(), flat.data<double>() + flat.numel()};
 }
 
-// Channel vectors of the device beside those of the reference.
+// A vector of the channels on the device beside that of the reference.
 struct Vectors {
-  SimtBuffer<float> device;
   Tensor reference;
+  SimtBuffer<float> device;
   Vectors(int c, uint64_t seed, double shift)
-      : device(size_t(c)), reference(Tensor::empty({c}, DType::kF64)) {
-    const Doubles values = random_values(size_t(c), seed, false);
-    for (int i = 0; i < c; ++i)
-      reference.data<double>()[i] = device.get()[i] = float(values[size_t(i)] + shift);
+      : reference(Tensor::empty({c}, DType::kF64)),
+        device(filled(random_values(size_t(c), seed, false), shift)) {}
+  std::vector<float> filled(const Doubles& values, double shift) {
+    std::vector<float> all;
+    for (const double v : values) {
+      all.push_back(float(v + shift));
+      reference.data<double>()[all.size() - 1] = all.back();
+    }
+    return all;
   }
   std::string compare(const char* what, double tolerance) const {
     const std::vector<float> got = device.values();
@@ -93,25 +93,28 @@ ops::Activation activation_of(KernelActivation a) {
 }
 
 // scale and shift beside the statistics.
-std::string affine_fault(const NormChannels& n, int channels) {
-  for (int i = 0; i < channels; ++i) {
-    const double scale = n.weight[i] * double(n.inv_std[i]), shift = n.bias[i] - n.mean[i] * scale;
-    if (!(std::abs(n.scale[i] - scale) <= 1e-6 * std::abs(scale)) ||
-        !(std::abs(n.shift[i] - shift) <= 1e-6 * (1 + std::abs(n.mean[i] * scale))))
-      return fmt::format("channel {}: scale {}, shift {}", i, n.scale[i], n.shift[i]);
+std::string affine_fault(const Vectors& weight, const Vectors& bias, const Vectors& mean,
+                         const Vectors& inv_std, const SimtBuffer<float>& scale,
+                         const SimtBuffer<float>& shift) {
+  const auto w = weight.device.values(), b = bias.device.values(), m = mean.device.values(),
+             inv = inv_std.device.values(), got_scale = scale.values(), got_shift = shift.values();
+  for (size_t i = 0; i < w.size(); ++i) {
+    const double want_scale = w[i] * double(inv[i]), want_shift = b[i] - m[i] * want_scale;
+    if (!(std::abs(got_scale[i] - want_scale) <= 1e-6 * std::abs(want_scale)) ||
+        !(std::abs(got_shift[i] - want_shift) <= 1e-6 * (1 + std::abs(m[i] * want_scale))))
+      return fmt::format("channel {}: scale {}, shift {}", i, got_scale[i], got_shift[i]);
   }
   return "";
 }
 
 template <class T>
 std::string fault(KernelType type, const NormCase& c) {
-  Slice<T> y(type, c, 0, 0), a(type, c, c.before, c.after), ga(type, c, c.before, c.after),
-      gy(type, c, c.after, c.before);
-  const size_t count = size_t(c.c) * size_t(y.map.pixels());
+  const size_t count = size_t(c.n * c.h * c.w * c.c);
   Doubles values = random_values(count, 1, false);
   for (double& v : values) v = c.centre + c.spread * v;
-  const Tensor y_reference = tensor_of(c, y.fill(values));
-  const Tensor ga_reference = tensor_of(c, ga.fill(random_values(count, 2, false)));
+  const Slice<T> y(type, c, 0, 0, values), a(type, c, c.before, c.after), gy(type, c, c.after, c.before),
+      ga(type, c, c.before, c.after, random_values(count, 2, false));
+  const Tensor y_reference = tensor_of(c, y.stored), ga_reference = tensor_of(c, ga.stored);
   Vectors weight(c.c, 3, 1.5), bias(c.c, 4, 0), running_mean(c.c, 5, c.centre), running_var(c.c, 6, 1.25),
       mean(c.c, 7, 0), inv_std(c.c, 7, 0), gw(c.c, 8, 0), gb(c.c, 9, 0);
   const SimtBuffer<float> scale(size_t(c.c)), shift(size_t(c.c)), sums(2 * size_t(c.c)),
@@ -159,22 +162,22 @@ std::string fault(KernelType type, const NormCase& c) {
                                 (c.in_place ? ga : gy).compare("gy", doubles_of(grads.gx), rounded)};
   for (const std::string& f : faults)
     if (!f.empty()) return f;
-  return affine_fault(norm, c.c);
+  return affine_fault(weight, bias, mean, inv_std, scale, shift);
 }
 
 template <class T>
 std::string sum_fault(KernelType type, const NormCase& c) {
-  Slice<T> x(type, c, c.before, c.after);
-  const Doubles stored = x.fill(random_values(size_t(c.c) * size_t(x.map.pixels()), 1, false));
+  const Slice<T> x(type, c, c.before, c.after, random_values(size_t(c.n * c.h * c.w * c.c), 1, false));
   const SimtBuffer<float> workspace(column_workspace(x.map, 1) / sizeof(float)), sums(size_t(c.c));
   for (const bool accumulate : {false, true})
     TESTED(pixel_sum)({}, {x.map, sums.get(), accumulate, workspace.get()});
-  for (size_t i = 0; i < size_t(c.c); ++i) {
+  const std::vector<float> got = sums.values();
+  for (size_t i = 0; i < got.size(); ++i) {
     double want = 0, size = 0;
-    for (size_t at = i; at < stored.size(); at += size_t(c.c))
-      want += 2 * stored[at], size += 2 * std::abs(stored[at]);
-    if (!(std::abs(sums.get()[i] - want) <= 1e-6 * size))
-      return fmt::format("channel {} gives {}, expected {}", i, sums.get()[i], want);
+    for (size_t at = i; at < x.stored.size(); at += got.size())
+      want += 2 * x.stored[at], size += 2 * std::abs(x.stored[at]);
+    if (!(std::abs(got[i] - want) <= 1e-6 * size))
+      return fmt::format("channel {} gives {}, expected {}", i, got[i], want);
   }
   return "";
 }

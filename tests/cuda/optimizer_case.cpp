@@ -25,10 +25,9 @@ struct Model {
   train::Ema ema;
   models::Graph graph;
   const size_t n;
-  SimtBuffer<float> values, gradients, first, second, averages, buffer, buffer_averages;
+  SimtBuffer<float> values, first, second, averages, buffer, buffer_averages;
   SimtBuffer<uint16_t> copy;
   SimtBuffer<StepControl> control;
-  SimtBuffer<StepRates> rates;
   SimtBuffer<StepFactors> factors;
   SimtBuffer<int64_t> counts;
   SimtBuffer<double> workspace;
@@ -48,36 +47,40 @@ struct Model {
         ema(ctx, store, 0.9, 2),
         n(size_t(store.values().numel())),
         values(flat(store.values())),
-        gradients(flat(store.gradients())),
         first(std::vector<float>(n, 0)),
         second(std::vector<float>(n, 0)),
         averages(flat(store.values())),
-        buffer(flat(store.find_buffer("running")->value)),
+        buffer(flat(random_tensor(6, 5))),
         buffer_averages(flat(store.find_buffer("running")->value)),
         copy(n),
         control(std::vector<StepControl>(1)),
-        rates(3),
         factors(3),
         counts(std::vector<int64_t>(3, 0)),
         workspace(gradient_squares_workspace(int64_t(n)) / sizeof(double)) {
     for (const char* name : {"norm", "weight", "bias", "running"}) graph.params.push_back({name, {}});
+    store.find_buffer("running")->value.copy_from(random_tensor(6, 5));
   }
   static std::vector<float> flat(const Tensor& t) { return {t.data<float>(), t.data<float>() + t.numel()}; }
 
-  void set_gradients(int step) {
+  // Those of the CPU, clipped; and those of the device, scaled.
+  std::vector<float> set_gradients(int step) {
     double squares = 0;
+    std::vector<float> scaled;
     const std::vector<double> g = random_values(n, uint64_t(10 + step), false);
     for (const double v : g) squares += v * v;
     const double norm = std::sqrt(squares), most = c.most_norm;
     for (size_t i = 0; i < n; ++i) {
       store.gradients().data<float>()[i] = float(g[i] * (most > 0 && norm > most ? most / norm : 1));
-      gradients.get()[i] = float(g[i]) * control.get()->loss_scale;
+      scaled.push_back(float(g[i]) * control.values()[0].loss_scale);
     }
-    if (step == c.bad_step) gradients.get()[n - 2] = -std::numeric_limits<float>::infinity();
+    if (step == c.bad_step) scaled[n - 2] = -std::numeric_limits<float>::infinity();
+    return scaled;
   }
 
-  void device_step(const train::Rates& r) {
-    for (size_t i = 0; i < 3; ++i) rates.get()[i] = {r.lr[i], r.momentum, i == 1 ? 0.05 : 0};
+  void device_step(const train::Rates& r, const std::vector<float>& scaled) {
+    const SimtBuffer<float> gradients(scaled);
+    const SimtBuffer<StepRates> rates(
+        {{r.lr[0], r.momentum, 0}, {r.lr[1], r.momentum, 0.05}, {r.lr[2], r.momentum, 0}});
     TESTED(gradient_squares)({}, gradients.get(), int64_t(n), control.get(), workspace.get());
     BeginStepArgs begin{.control = control.get(), .dynamic_scale = true, .most_norm = c.most_norm};
     begin.ema_decay = 0.9, begin.ema_tau = 2, begin.rule = c.rule, begin.groups = 3;
@@ -103,7 +106,7 @@ struct Model {
       for (const float v : b->values()) all.push_back(v);
     for (const uint16_t v : copy.values()) all.push_back(v);
     for (const int64_t v : counts.values()) all.push_back(float(v));
-    all.push_back(float(control.get()->updates));
+    all.push_back(float(control.values()[0].updates));
     return all;
   }
 
@@ -121,16 +124,17 @@ struct Model {
       if (!fault.empty()) return fault;
       at += size_t(p->value.numel());
     }
+    const std::vector<float> now = values.values();
+    const std::vector<uint16_t> rounded = copy.values();
     for (size_t i = 0; i < n; ++i) {
-      const float v = values.get()[i];
-      const uint16_t want = c.copy == KernelType::kF16 ? Half(v).bits : BFloat16(v).bits;
-      if (copy.get()[i] != want)
-        return fmt::format("copy {} is {:04x}, expected {:04x}", i, copy.get()[i], want);
+      const uint16_t want = c.copy == KernelType::kF16 ? Half(now[i]).bits : BFloat16(now[i]).bits;
+      if (rounded[i] != want) return fmt::format("copy {} is {:04x}, not {:04x}", i, rounded[i], want);
     }
     return beside("running averages", buffer_averages, 0, *averaged.find("running"));
   }
   static std::string beside(const char* what, const SimtBuffer<float>& got, size_t at, const Tensor& want) {
-    const float *g = got.get() + at, *w = want.data<float>();
+    const std::vector<float> all = got.values();
+    const float *g = all.data() + at, *w = want.data<float>();
     const double distance = relative_l2({g, g + want.numel()}, {w, w + want.numel()});
     return distance <= 1e-6 ? "" : fmt::format("{}: relative distance {}; ", what, distance);
   }
@@ -142,16 +146,14 @@ std::string optimizer_fault(const OptimizerCase& c) {
   Model m(c);
   for (int step = 0; step < 3; ++step) {
     const train::Rates r{.lr = {0.01 * (step + 1), 0.02, 0.03}, .momentum = 0.8 + 0.05 * step};
-    m.set_gradients(step);
-    m.store.find_buffer("running")->value.data<float>()[2] = m.buffer.get()[2] = float(step);
-    const std::vector<float> before = m.everything();
-    const float scale = m.control.get()->loss_scale;
-    m.device_step(r);
+    const std::vector<float> gradients = m.set_gradients(step), before = m.everything();
+    const float scale = m.control.values()[0].loss_scale;
+    m.device_step(r, gradients);
     if (step == c.bad_step) {
       const std::vector<float> after = m.everything();
       if (std::memcmp(before.data(), after.data(), before.size() * sizeof(float)) != 0)
         return "a skipped step moved something";
-      if (m.control.get()->loss_scale != scale / 2) return "the loss scale was not halved";
+      if (m.control.values()[0].loss_scale != scale / 2) return "the loss scale was not halved";
       continue;
     }
     m.optimizer.step(m.ctx, r);
@@ -159,7 +161,7 @@ std::string optimizer_fault(const OptimizerCase& c) {
     const std::string fault = m.compare();
     if (!fault.empty()) return fmt::format("step {}: {}", step, fault);
   }
-  return m.control.get()->updates == m.optimizer.steps() ? "" : "steps were counted wrongly";
+  return m.control.values()[0].updates == m.optimizer.steps() ? "" : "steps were counted wrongly";
 }
 
 }  // namespace mtyolo::test

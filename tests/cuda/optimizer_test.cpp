@@ -38,8 +38,8 @@ TEST_CASE("simt: the norm of many gradients is the sum in double precision, the 
     const int64_t n = int64_t(values.size()) - first;
     const SimtBuffer<double> workspace(gradient_squares_workspace(n) / sizeof(double));
     TESTED(gradient_squares)({}, g.get() + first, n, control.get(), workspace.get());
-    CHECK(control.get()->squares == Approx(want - double(first) * values[0] * values[0]).epsilon(1e-12));
-    CHECK(control.get()->non_finite == 0);
+    CHECK(control.values()[0].squares == Approx(want - double(first) * values[0] * values[0]).epsilon(1e-12));
+    CHECK(control.values()[0].non_finite == 0);
   }
 }
 
@@ -63,26 +63,27 @@ TEST_CASE("simt: the loss scale doubles after 2000 clean steps, halves after a b
     BeginStepArgs args{.control = control.get(), .dynamic_scale = m.dynamic, .groups = 1};
     args.rates = rates.get(), args.factors = factors.get(), args.counts = counts.get();
     TESTED(begin_step)({}, args);
-    const StepControl& after = *control.get();
+    const StepControl after = control.values()[0];
     INFO("scale " << m.scale << ", clean steps " << m.clean << ", bad " << m.bad);
     CHECK(after.loss_scale == m.scale_after);
     CHECK(after.clean_steps == m.clean_after);
     CHECK(after.gradient_factor == 1 / m.scale);
     CHECK(after.skip == m.bad);
     CHECK(after.non_finite == 0);
-    CHECK(counts.get()[0] == (m.bad ? 4 : 5));
+    CHECK(counts.values()[0] == (m.bad ? 4 : 5));
   }
 }
 
 TEST_CASE("simt: a nan or inf among the gradients is found wherever it stands") {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
     for (const size_t at : {0, 1023, 8191, 8192, 9000}) {
-      const SimtBuffer<float> g(std::vector<float>(9001, 1));
-      g.get()[at] = bad;
+      std::vector<float> values(9001, 1);
+      values[at] = bad;
+      const SimtBuffer<float> g(values);
       const SimtBuffer<StepControl> control(std::vector<StepControl>(1));
       const SimtBuffer<double> workspace(2);
       TESTED(gradient_squares)({}, g.get(), 9001, control.get(), workspace.get());
-      CHECK(control.get()->non_finite == 1);
+      CHECK(control.values()[0].non_finite == 1);
     }
 }
 
