@@ -1,4 +1,5 @@
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/nms_case.h"
 #include "tests/cuda/norm_case.h"
 #include "tests/cuda/optimizer_case.h"
 #include "tests/cuda/race_kernels.h"
@@ -47,5 +48,7 @@ TEST_CASE("simt_race: the kernels have no race") {
       CHECK(norm_fault(type, {.n = 2, .h = 9, .w = 11, .c = 21, .before = 3, .in_place = true}) == "");
     CHECK(pixel_sum_fault(KernelType::kF16, {.h = 20, .w = 10, .c = 24}) == "");
     CHECK(optimizer_fault({.rule = StepRule::kAdam, .bad_step = 1}) == "");
+    CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
+    CHECK(select_fault({300}, 2, 9, {}) == "");
   }
 }
