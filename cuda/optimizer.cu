@@ -41,7 +41,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 8)
   sum = block_sum(sum);
   if (thread_index().x != 0) return;
   parts[block_index().x] = sum;
-  if (any_bad) atomic_max(&control->non_finite, 1u);
+  if (any_bad) atomic_max(&control->non_finite, 1);
 }
 
 MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 1)

@@ -16,7 +16,7 @@ struct StepControl {
   // ones.
   float loss_scale = 65536;
   int32_t clean_steps = 0;    // since the scale moved
-  uint32_t non_finite = 0;    // set where nan or inf is met in a gradient, cleared by begin_step
+  int32_t non_finite = 0;     // set where nan or inf is met in a gradient, cleared by begin_step
   uint32_t skip = 0;          // of the present step: no value moves
   double squares = 0;         // of the unscaled gradients, summed since the last step
   float gradient_factor = 1;  // of the present step: unscales and clips

@@ -1,6 +1,10 @@
 #include "cuda/reduce.h"
 
-#include "cuda/columns.cuh"
+#include "cuda/check.h"
+#include "cuda/device/block.cuh"
+#include "cuda/device/math.cuh"
+#include "cuda/device/vec.cuh"
+#include "cuda/launch.h"
 
 namespace mtyolo::MTYOLO_KERNEL_NS {
 namespace {
@@ -53,40 +57,7 @@ void row_sum_typed(KernelStream stream, const RowSumArgs& args) {
   else launch(block_row_sum_kernel<T>, {{rows}, {kThreads}}, stream, args, aligned);
 }
 
-template <class T>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kColumnThreads, 4) pixel_sum_kernel(ColumnGrid g, ColumnMap<T> x, float* sums) {
-  const ColumnThread<T> at(g);
-  float part[at.kPack] = {};
-  for (int64_t pixel = at.first; pixel < at.end; pixel += at.step) {
-    const Pack<T> pack = at.load(x, pixel);
-    MTYOLO_UNROLL
-    for (int e = 0; e < at.kPack; ++e) part[e] += to_float(pack.values[e]);
-  }
-  const float sum = column_total(g, part);
-  const int c = column_channel<at.kPack>(g);
-  if (c >= 0) sums[int64_t{block_index().x} * g.c + c] = sum;
-}
-
-MTYOLO_KERNEL MTYOLO_BOUNDS(kMergeThreads, 2)
-    merge_sums_kernel(const float* parts, int tiles, int channels, float* sums, bool accumulate) {
-  const float sum = merge_sums(parts, tiles, 1, 0, channels);
-  const int c = merge_channel(channels);
-  if (c >= 0) sums[c] = accumulate ? sums[c] + sum : sum;
-}
-
 }  // namespace
-
-void pixel_sum(KernelStream stream, const PixelSumArgs& args) {
-  check_argument(args.x && args.x.pixels() > 0 && args.x.c > 0 && args.x.pixel_stride >= args.x.c,
-                 "pixel_sum: a map without pixels or channels, or with pixels that overlap");
-  check_argument(args.sums != nullptr && args.workspace != nullptr, "pixel_sum: sums or workspace is null");
-  const ColumnGrid g = column_grid(args.x);
-  with_map_type(args.x.type, "pixel_sum: x must be f32, f16 or bf16", [&]<class T>(T) {
-    launch(pixel_sum_kernel<T>, column_dims(g), stream, g, ColumnMap<T>(args.x), args.workspace);
-  });
-  launch(merge_sums_kernel, merge_dims(g.c), stream, args.workspace, g.tiles, g.c, args.sums,
-         args.accumulate);
-}
 
 void row_sum(KernelStream stream, const RowSumArgs& args) {
   check_argument(args.rows > 0 && args.columns > 0 && args.stride >= args.columns,

@@ -4,6 +4,7 @@
 
 #include "cuda/device/config.cuh"
 #include "cuda/simt/counters.h"
+#include "tests/cuda/conv_grad_case.h"
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/nms_case.h"
 #include "tests/cuda/norm_case.h"
@@ -82,6 +83,39 @@ bool training_wrong() {
          !optimizer_fault({.rule = StepRule::kSgd, .bad_step = 1}).empty();
 }
 
+const std::vector<Mutant> kGradientMutants{
+    {120, "taps of the other parity"},
+    {121, "wait for one group too few"},
+    {122, "barrier after the wait dropped"},
+    {123, "one row too many of the weights read"},
+    {124, "one row too many of gy read"},
+    {125, "no swizzle, on neither side"},
+    {126, "one pixel too many at the end of a part"},
+    {127, "parts added backwards"},
+    {128, "overwritten instead of added to"},
+    {129, "the channel that pads stored"},
+    {130, "lanes exchange with the wrong neighbour"},
+    {131, "the first of two taps copied twice"},
+    {132, "values not finite not flagged"},
+    {133, "last pixel of the bias left out"},
+    {134, "another stage read than was filled"},
+    {135, "one column too many of x read"},
+    {136, "barrier before the sums of a bias dropped"},
+};
+
+bool gradients_wrong() {
+  const ConvGradCase cases[] = {{.shape = {1, 4, 5, 16, 72, 3, 2, 1}, .splits = 2, .accumulate = true},
+                                {.shape = {2, 7, 6, 4, 40, 3, 1, 1}, .splits = 3, .channels = 3},
+                                {.shape = {1, 6, 6}, .infinite = true}};
+  bool wrong = !wgrad_order_fault().empty();
+  for (const KernelMath math : {KernelMath::kF16, KernelMath::kF32}) {
+    wrong = wrong || !dgrad_fault(math, cases[0]).empty();
+    for (const ConvGradCase& c : cases) wrong = wrong || !wgrad_fault(math, c).empty();
+    wrong = wrong || !bias_grad_fault(math, cases[1]).empty();
+  }
+  return wrong;
+}
+
 const std::vector<Mutant> kDetectionMutants{
     {161, "rows with a class that is not finite taken"},
     {162, "first class instead of the best"},
@@ -107,9 +141,12 @@ bool detections_wrong() {
          !select_fault({70}, 9, 9, {.iou_thres = 0.9, .max_det = 40, .max_nms = 20}).empty();
 }
 
-const std::vector<Suite> kSuites{{kProductMutants, products_wrong},
-                                 {kTrainingMutants, training_wrong},
-                                 {kDetectionMutants, detections_wrong}};
+const std::vector<Suite> kSuites{
+    {kProductMutants, products_wrong},
+    {kGradientMutants, gradients_wrong},
+    {kTrainingMutants, training_wrong},
+    {kDetectionMutants, detections_wrong},
+};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);

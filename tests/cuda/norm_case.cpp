@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cuda/reduce.h"
 #include "ops/cpu/kernels.h"
 #include "tests/cuda/simt_testing.h"
 
@@ -165,35 +164,12 @@ std::string fault(KernelType type, const NormCase& c) {
   return affine_fault(weight, bias, mean, inv_std, scale, shift);
 }
 
-template <class T>
-std::string sum_fault(KernelType type, const NormCase& c) {
-  const Slice<T> x(type, c, c.before, c.after, random_values(size_t(c.n * c.h * c.w * c.c), 1, false));
-  const SimtBuffer<float> workspace(column_workspace(x.map, 1) / sizeof(float)), sums(size_t(c.c));
-  for (const bool accumulate : {false, true})
-    TESTED(pixel_sum)({}, {x.map, sums.get(), accumulate, workspace.get()});
-  const std::vector<float> got = sums.values();
-  for (size_t i = 0; i < got.size(); ++i) {
-    double want = 0, size = 0;
-    for (size_t at = i; at < x.stored.size(); at += got.size())
-      want += 2 * x.stored[at], size += 2 * std::abs(x.stored[at]);
-    if (!(std::abs(got[i] - want) <= 1e-6 * size))
-      return fmt::format("channel {} gives {}, expected {}", i, got[i], want);
-  }
-  return "";
-}
-
 }  // namespace
 
 std::string norm_fault(KernelType type, const NormCase& c) {
   if (type == KernelType::kF16) return fault<Half>(type, c);
   if (type == KernelType::kBF16) return fault<BFloat16>(type, c);
   return fault<float>(type, c);
-}
-
-std::string pixel_sum_fault(KernelType type, const NormCase& c) {
-  if (type == KernelType::kF16) return sum_fault<Half>(type, c);
-  if (type == KernelType::kBF16) return sum_fault<BFloat16>(type, c);
-  return sum_fault<float>(type, c);
 }
 
 }  // namespace mtyolo::test

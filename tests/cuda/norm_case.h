@@ -18,6 +18,5 @@ struct NormCase {
 
 // "" when all results are right and nothing beside them was written; else what is wrong.
 std::string norm_fault(KernelType type, const NormCase& c);
-std::string pixel_sum_fault(KernelType type, const NormCase& c);
 
 }  // namespace mtyolo::test

@@ -1,6 +1,5 @@
 #include "cuda/norm.h"
 
-#include "cuda/reduce.h"
 #include "cuda/simt/counters.h"
 #include "tests/cuda/norm_case.h"
 #include "tests/cuda/simt_testing.h"
@@ -47,17 +46,6 @@ TEST_CASE("simt: batch norm keeps a small variance beside a large mean") {
   for (const double centre : {1000.0, -4000.0})
     CHECK(norm_fault(KernelType::kF32, {.n = 2, .h = 20, .w = 15, .c = 9, .centre = centre}) == "");
   CHECK(norm_fault(KernelType::kF16, {.n = 2, .h = 12, .w = 15, .c = 16, .centre = 100}) == "");
-}
-
-TEST_CASE("simt: sums over the pixels of a map equal the sum in double precision, whatever the schedule") {
-  for (const emulator::Options& run : kernel_runs()) {
-    const WithOptions with(run);
-    INFO(to_string(run));
-    for (const KernelType type : kTypes) {
-      CHECK(pixel_sum_fault(type, {.n = 2, .h = 10, .w = 20, .c = 24, .before = 8, .after = 16}) == "");
-      CHECK(pixel_sum_fault(type, {.h = 7, .w = 3, .c = 75, .before = 1}) == "");
-    }
-  }
 }
 
 TEST_CASE("simt: batch norm meets no bank conflict and wastes no sector of aligned maps") {

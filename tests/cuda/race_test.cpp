@@ -1,3 +1,4 @@
+#include "tests/cuda/conv_grad_case.h"
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/nms_case.h"
 #include "tests/cuda/norm_case.h"
@@ -42,11 +43,14 @@ TEST_CASE("simt_race: the kernels have no race") {
     INFO(to_string(run));
     for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16, KernelMath::kS8})
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
+    const ConvGradCase gradient{.shape = {1, 9, 7, 16, 40, 3, 2, 1}, .splits = 2};
+    for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16})
+      CHECK(dgrad_fault(math, gradient) + wgrad_fault(math, gradient) + bias_grad_fault(math, gradient) ==
+            "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
     for (const KernelType type : {KernelType::kF32, KernelType::kF16})
       CHECK(norm_fault(type, {.n = 2, .h = 9, .w = 11, .c = 21, .before = 3, .in_place = true}) == "");
-    CHECK(pixel_sum_fault(KernelType::kF16, {.h = 20, .w = 10, .c = 24}) == "");
     CHECK(optimizer_fault({.rule = StepRule::kAdam, .bad_step = 1}) == "");
     CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
     CHECK(select_fault({300}, 2, 9, {}) == "");
