@@ -60,8 +60,8 @@ function(mtyolo_cuda_kernels)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${stem}.cu.o)
     set(report ${CMAKE_CURRENT_BINARY_DIR}/${stem}.ptxas)
     set(compile ${CCACHE} ${MTYOLO_NVCC} -std=c++20 -O3 -lineinfo -ccbin ${CMAKE_CXX_COMPILER} -Xcompiler=-fPIC
-      -Xptxas=-v -I${PROJECT_SOURCE_DIR} ${targets} -MD -MF ${object}.d -c ${CMAKE_CURRENT_SOURCE_DIR}/${stem}.cu
-      -o ${object})
+      -Xptxas=-v --compress-mode=size -I${PROJECT_SOURCE_DIR} ${targets} -MD -MF ${object}.d
+      -c ${CMAKE_CURRENT_SOURCE_DIR}/${stem}.cu -o ${object})
     list(JOIN compile " " compile)
     add_custom_command(OUTPUT ${object} BYPRODUCTS ${report} DEPFILE ${object}.d
       DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${stem}.cu

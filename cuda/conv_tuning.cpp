@@ -1,12 +1,15 @@
 #include "cuda/conv_tuning.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 
 #include "core/dtype.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "core/random.h"
 #include "core/storage.h"
+#include "core/text.h"
 #include "cuda/conv_cublas.h"
 #include "cuda/conv_cudnn.h"
 
@@ -177,6 +180,27 @@ class TestArrays {
   std::vector<std::shared_ptr<Storage>> storage_;
 };
 
+class Chooser : public ConvChooser {
+ public:
+  Chooser(std::shared_ptr<DeviceSession> session, ConvProviders providers, std::string forced,
+          Autotuner tuner)
+      : session_(std::move(session)),
+        providers_(std::move(providers)),
+        forced_(std::move(forced)),
+        tuner_(std::move(tuner)) {}
+  ChosenConv choose(const ConvArgs& args) override {
+    ChosenConv chosen = tune_conv(*session_, providers_, args, forced_, tuner_);
+    tuner_.save();
+    return chosen;
+  }
+
+ private:
+  std::shared_ptr<DeviceSession> session_;
+  ConvProviders providers_;
+  std::string forced_;
+  Autotuner tuner_;
+};
+
 struct Candidate {
   ConvProvider* provider;
   std::string choice;
@@ -220,8 +244,8 @@ std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvP
   return key;
 }
 
-TunedConv tune_conv(DeviceSession& session, const ConvProviders& providers, const ConvArgs& args,
-                    const std::string& forced, Autotuner& tuner) {
+ChosenConv tune_conv(DeviceSession& session, const ConvProviders& providers, const ConvArgs& args,
+                     const std::string& forced, Autotuner& tuner) {
   std::map<std::string, Candidate> candidates;
   TuneCandidates tune;
   std::string reasons;
@@ -253,7 +277,20 @@ TunedConv tune_conv(DeviceSession& session, const ConvProviders& providers, cons
       conv_key(args, session.info(), providers) + (forced.empty() ? "" : " | forced " + forced);
   const std::string name = tuner.choose(session, key, tune);
   const Candidate& chosen = candidates.at(name);
-  return {name, chosen.provider->plan(args, chosen.choice)};
+  return {name, candidates.size() - 1, chosen.provider->plan(args, chosen.choice)};
+}
+
+std::shared_ptr<ConvChooser> make_conv_chooser(const DeviceBackend& backend, const std::string& forced,
+                                               TuneMode mode, const std::string& path) {
+  std::vector<std::string> absent, names;
+  ConvProviders providers = conv_providers(backend, &absent);
+  for (const auto& provider : providers) names.push_back(provider->name());
+  if (!forced.empty() && std::find(names.begin(), names.end(), forced) == names.end())
+    fail(ExitCode::kUsage, "usage", "--impl conv2d={}: on {} conv2d has the implementations {}{}{}{}", forced,
+         to_string(backend.session->device()), fmt::join(names, ", "), did_you_mean(forced, names),
+         absent.empty() ? "" : "; ", fmt::join(absent, "; "));
+  for (const std::string& why : absent) log::debug("{}", why);
+  return std::make_shared<Chooser>(backend.session, std::move(providers), forced, Autotuner(mode, path));
 }
 
 }  // namespace mtyolo
