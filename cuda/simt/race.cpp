@@ -130,6 +130,7 @@ void race_access_slow(const void* p, size_t bytes, bool write, const Site* site,
   const Origin origin = site != nullptr ? Origin{site->file, site->line} : Origin{pc, 0};
   if (e.arena().contains(p)) {
     const Touch now{state().base + e.epoch, e.warp().epoch, e.thread().number, origin};
+    if (write) e.written_by[e.arena().offset(p) / 128] = e.thread().number + 1;
     for (size_t i = 0; i < bytes; ++i) shared_access(state().shared[e.arena().offset(p) + i], now, write);
   } else if (is_device_memory(p)) {
     for (size_t i = 0; i < bytes; ++i) global_access(reinterpret_cast<uintptr_t>(p) + i, origin, write);
