@@ -4,6 +4,7 @@
 
 #include "cuda/device/config.cuh"
 #include "cuda/simt/counters.h"
+#include "tests/cuda/conv_case.h"
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
@@ -59,7 +60,35 @@ bool products_wrong() {
   return wrong;
 }
 
-const std::vector<Suite> kSuites{{kProductMutants, products_wrong}};
+const std::vector<Mutant> kHopperMutants{
+    {180, "barriers made without a fence"},
+    {181, "full barrier always waited for at phase 0"},
+    {182, "empty barrier waited for at the other phase"},
+    {183, "stage never handed back"},
+    {184, "bytes of the weights not expected"},
+    {185, "wait for the stage's bytes dropped"},
+    {186, "another swizzle in the descriptor"},
+    {187, "wait for the last products dropped"},
+    {188, "stage handed back while it is multiplied"},
+    {189, "stage filled before it is handed back"},
+    {190, "fence before the products dropped"},
+    {191, "row and column of the tap swapped"},
+    {192, "second warpgroup multiplies the first one's pixels"},
+    {193, "staged part overwritten before it is read"},
+    {194, "last channels of a tap left out"},
+    {195, "pad forgotten"},
+};
+
+bool hopper_wrong() {
+  const ConvCase cases[] = {
+      {.n = 2, .size = 10, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8, 1}},
+      {.n = 1, .size = 9, .c = 72, .k = 130, .kernel = 1, .hopper = 1, .config = {128, 128, 6, 1}}};
+  bool wrong = false;
+  for (const ConvCase& c : cases) wrong = wrong || !conv_fault(KernelMath::kF16, c).empty();
+  return wrong;
+}
+
+const std::vector<Suite> kSuites{{kProductMutants, products_wrong}, {kHopperMutants, hopper_wrong}};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);

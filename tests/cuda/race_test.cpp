@@ -1,3 +1,4 @@
+#include "tests/cuda/conv_case.h"
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
@@ -41,5 +42,7 @@ TEST_CASE("simt_race: the kernels have no race") {
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
+    CHECK(conv_fault(KernelMath::kBF16, {.size = 9, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8}}) ==
+          "");
   }
 }
