@@ -1,6 +1,7 @@
 #include "cuda/conv_hopper.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cuda/conv_config.h"
 
@@ -24,10 +25,10 @@ std::vector<ConvConfig> conv_hopper_configs(const ConvArgs& args, int multiproce
   std::vector<ConvConfig> configs{{128, 128, 6, 1}, {128, 256, 4, 1}, {128, 64, 8, 1}};
   const auto cost = [&](const ConvConfig& c) {
     const int64_t tiles = (args.y.pixels() + c.m - 1) / c.m * ((args.y.c + c.n - 1) / c.n);
-    return (tiles + multiprocessors - 1) / multiprocessors * (c.n + 32);
+    return std::pair((tiles + multiprocessors - 1) / multiprocessors * (c.n + 32), c.n);
   };
-  std::stable_sort(configs.begin(), configs.end(),
-                   [&](const ConvConfig& a, const ConvConfig& b) { return cost(a) < cost(b); });
+  std::sort(configs.begin(), configs.end(),
+            [&](const ConvConfig& a, const ConvConfig& b) { return cost(a) < cost(b); });
   return configs;
 }
 

@@ -32,7 +32,7 @@ void run_grid(Grid grid);
 void restart_launch_numbers();
 
 struct Coroutine;
-class Hopper;
+struct Hopper;
 struct PendingCopy {
   void* to = nullptr;
   const void* from = nullptr;  // null: zero fill

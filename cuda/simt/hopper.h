@@ -68,29 +68,15 @@ void wgmma_commit();
 void wgmma_wait(uint32_t groups_left, const Site& at);
 void set_registers(uint32_t count, const Site& at);
 
-// Of one block.
-class Hopper {
- public:
-  explicit Hopper(uint32_t threads) : threads_(threads), groups_((threads + 127) / 128) {}
+// Of one block; the functions above work on it.
+struct Hopper {
+  explicit Hopper(uint32_t count) : threads(count), groups((count + 127) / 128) {}
 
   // One late copy; false when there is none.
   bool deliver(Engine& e);
   std::string end_thread() const;        // what the present thread left undone, or ""
   std::string end_block() const;         // what the block left undone, or ""
   std::string pending_barriers() const;  // for the report of a deadlock
-
- private:
-  friend void mbarrier_init(uint64_t*, uint32_t, const Site&);
-  friend void mbarrier_arrive(uint64_t*, uint32_t, const Site&);
-  friend bool mbarrier_test(uint64_t*, uint32_t, const Site&);
-  friend void mbarrier_wait(uint64_t*, uint32_t, const Site&);
-  friend void fence_barrier_init();
-  friend void copy_box(void*, const TensorMap&, uint64_t*, const int*, int, const int*, const Site&);
-  friend void wgmma(const Wgmma&, float*);
-  friend void wgmma_fence();
-  friend void wgmma_commit();
-  friend void wgmma_wait(uint32_t, const Site&);
-  friend void set_registers(uint32_t, const Site&);
 
   struct Barrier {
     uint32_t count = 0, missing = 0;  // arrivals of a phase, of the present one
@@ -135,10 +121,10 @@ class Hopper {
   void perform(Engine& e, const Box& box);
   void perform_next(Engine& e, Group& group);
 
-  std::map<const uint64_t*, Barrier> barriers_;
-  std::vector<Box> boxes_;
-  std::vector<ThreadState> threads_;
-  std::vector<Group> groups_;
+  std::map<const uint64_t*, Barrier> barriers;
+  std::vector<Box> boxes;
+  std::vector<ThreadState> threads;
+  std::vector<Group> groups;
 };
 
 }  // namespace mtyolo::emulator

@@ -15,8 +15,8 @@ constexpr int64_t kMaxBytes = (1 << 20) - 1;
 Hopper::Barrier& Hopper::barrier(const uint64_t* p, const Site& at) {
   Engine& e = engine();
   e.check_failed();
-  const auto found = barriers_.find(p);
-  if (found == barriers_.end()) e.fail(at, "mbarrier: not initialised");
+  const auto found = barriers.find(p);
+  if (found == barriers.end()) e.fail(at, "mbarrier: not initialised");
   if (*p != kMark) e.fail(at, "mbarrier: its bytes were overwritten");
   return found->second;
 }
@@ -42,9 +42,9 @@ void mbarrier_init(uint64_t* p, uint32_t arrivals, const Site& at) {
     e.fail(at, "mbarrier: must be 8 bytes of shared memory at a multiple of 8");
   if (arrivals == 0 || arrivals > kMaxBytes) e.fail(at, "mbarrier: expected 1..2^20-1 arrivals");
   Hopper& h = e.hopper();
-  if (h.barriers_.contains(p)) e.fail(at, "mbarrier: initialised twice");
+  if (h.barriers.contains(p)) e.fail(at, "mbarrier: initialised twice");
   *p = kMark;
-  Hopper::Barrier& b = h.barriers_[p];
+  Hopper::Barrier& b = h.barriers[p];
   b.count = b.missing = arrivals;
   b.initialiser = e.thread().number;
   b.at = at;
@@ -52,7 +52,7 @@ void mbarrier_init(uint64_t* p, uint32_t arrivals, const Site& at) {
 
 void fence_barrier_init() {
   Engine& e = engine();
-  for (auto& [p, b] : e.hopper().barriers_) b.fenced = b.fenced || b.initialiser == e.thread().number;
+  for (auto& [p, b] : e.hopper().barriers) b.fenced = b.fenced || b.initialiser == e.thread().number;
 }
 
 void fence_proxy_async() {
@@ -84,7 +84,7 @@ void mbarrier_wait(uint64_t* p, uint32_t parity, const Site& at) {
   if (mbarrier_test(p, parity, at)) return;
   Engine& e = engine();
   const uint32_t thread = e.thread().number;
-  Hopper::Barrier& b = e.hopper().barriers_.at(p);
+  Hopper::Barrier& b = e.hopper().barriers.at(p);
   b.waiting.push_back(thread);
   e.wait("mbarrier", at);
   std::erase(b.woken, thread);
@@ -92,7 +92,7 @@ void mbarrier_wait(uint64_t* p, uint32_t parity, const Site& at) {
 
 std::string Hopper::pending_barriers() const {
   std::string text;
-  for (const auto& [p, b] : barriers_)
+  for (const auto& [p, b] : barriers)
     if (!b.waiting.empty())
       text += fmt::format("; mbarrier of {} at offset {}: phase {} lacks {} arrivals and {} bytes",
                           to_string(b.at), shared_offset(p), b.phase, b.missing, b.bytes);
@@ -100,23 +100,22 @@ std::string Hopper::pending_barriers() const {
 }
 
 std::string Hopper::end_thread() const {
-  const ThreadState& t = threads_[engine().thread().number];
+  const ThreadState& t = threads[engine().thread().number];
   if (t.accumulators.empty()) return "";
   return fmt::format("{}: a thread ended before it waited for this wgmma", to_string(t.at));
 }
 
 std::string Hopper::end_block() const {
-  if (!boxes_.empty())
-    return fmt::format("{}: nobody waited for this box copy", to_string(boxes_.front().at));
-  for (const auto& [p, b] : barriers_)
+  if (!boxes.empty()) return fmt::format("{}: nobody waited for this box copy", to_string(boxes.front().at));
+  for (const auto& [p, b] : barriers)
     if (b.bytes != 0)
       return fmt::format("{}: mbarrier: {} bytes {} when the block ended", to_string(b.at),
                          b.bytes < 0 ? -b.bytes : b.bytes,
                          b.bytes < 0 ? "too many had come" : "were missing");
   uint32_t registers = 0;
-  for (size_t i = 0; i < threads_.size(); ++i) {
-    registers += threads_[i].registers;
-    if (threads_[i].registers != threads_[i / 128 * 128].registers)
+  for (size_t i = 0; i < threads.size(); ++i) {
+    registers += threads[i].registers;
+    if (threads[i].registers != threads[i / 128 * 128].registers)
       return "the warps of a warpgroup set different numbers of registers";
   }
   return registers > 65536 ? fmt::format("{} registers set, a multiprocessor has 65536", registers) : "";
@@ -127,7 +126,7 @@ void set_registers(uint32_t count, const Site& at) {
   e.check_failed();
   if (count < 24 || count > 256 || count % 8 != 0)
     e.fail(at, fmt::format("{} registers: expected a multiple of 8 in 24..256", count));
-  e.hopper().threads_[e.thread().number].registers = count;
+  e.hopper().threads[e.thread().number].registers = count;
 }
 
 }  // namespace mtyolo::emulator

@@ -114,16 +114,16 @@ void Hopper::perform(Engine& e, const Box& box) {
       std::memcpy(static_cast<char*>(e.arena().dynamic()) + place, line.data() + chunk, 16);
     }
   });
-  Barrier& b = barriers_.at(box.barrier);
+  Barrier& b = barriers.at(box.barrier);
   b.bytes -= int64_t{rows_of(m)} * bytes;
   settle(e, b, box.at);
 }
 
 bool Hopper::deliver(Engine& e) {
-  if (boxes_.empty()) return false;
-  const auto chosen = boxes_.begin() + ptrdiff_t(e.random().below(boxes_.size()));
+  if (boxes.empty()) return false;
+  const auto chosen = boxes.begin() + ptrdiff_t(e.random().below(boxes.size()));
   const Box box = *chosen;
-  boxes_.erase(chosen);
+  boxes.erase(chosen);
   perform(e, box);
   return true;
 }
@@ -161,7 +161,7 @@ void copy_box(void* to, const TensorMap& map, uint64_t* barrier, const int* begi
     return e.check_failed();
   }
   std::memset(to, 0xff, bytes);
-  h.boxes_.push_back(box);
+  h.boxes.push_back(box);
 }
 
 }  // namespace mtyolo::emulator

@@ -62,14 +62,14 @@ void Hopper::perform_next(Engine& e, Group& group) {
   thread_local float turned[kDepth * kMaxColumns];
   for (int n = 0; n < op.n; ++n)
     for (int k = 0; k < kDepth; ++k) turned[k * op.n + n] = b[n * kDepth + k];
-  const auto first = size_t(&group - groups_.data()) * kGroup;
+  const auto first = size_t(&group - groups.data()) * kGroup;
   for (int row = 0; row < kRows; ++row) {
     std::fill(sum, sum + op.n, 0.0f);
     for (int k = 0; k < kDepth; ++k)
       for (int n = 0; n < op.n; ++n) sum[n] += a[row * kDepth + k] * turned[k * op.n + n];
     for (int quad = 0; quad < 4; ++quad) {  // the four threads that hold this row
       const int thread = row / 16 * 32 + row % 8 * 4 + quad;
-      float* d = threads_[first + size_t(thread)].accumulators.at(op.d[size_t(thread)]).values.data();
+      float* d = threads[first + size_t(thread)].accumulators.at(op.d[size_t(thread)]).values.data();
       for (int i = row / 8 % 2 * 2; i < op.n / 2; i += i % 2 == 0 ? 1 : 3)
         d[i] = sum[d_place(thread, i).column] + (op.accumulate ? d[i] : 0.0f);
     }
@@ -82,8 +82,8 @@ void wgmma(const Wgmma& mine, float* d) {
   e.check_failed();
   Hopper& h = e.hopper();
   const uint32_t number = e.thread().number;
-  Hopper::ThreadState& t = h.threads_[number];
-  Hopper::Group& group = h.groups_[number / kGroup];
+  Hopper::ThreadState& t = h.threads[number];
+  Hopper::Group& group = h.groups[number / kGroup];
   const Site& at = mine.at;
   if (e.threads() % kGroup != 0) e.fail(at, "wgmma: the block must be whole warpgroups of 128 threads");
   if (!t.fenced) e.fail(at, "wgmma: no wgmma_fence since this thread last had the accumulators");
@@ -127,12 +127,12 @@ void wgmma(const Wgmma& mine, float* d) {
 
 void wgmma_fence() {
   Engine& e = engine();
-  e.hopper().threads_[e.thread().number].fenced = true;
+  e.hopper().threads[e.thread().number].fenced = true;
 }
 
 void wgmma_commit() {
   Engine& e = engine();
-  Hopper::ThreadState& t = e.hopper().threads_[e.thread().number];
+  Hopper::ThreadState& t = e.hopper().threads[e.thread().number];
   t.groups.push_back(t.issued);
 }
 
@@ -141,8 +141,8 @@ void wgmma_wait(uint32_t groups_left, const Site& at) {
   e.check_failed();
   Hopper& h = e.hopper();
   const uint32_t number = e.thread().number;
-  Hopper::ThreadState& t = h.threads_[number];
-  Hopper::Group& group = h.groups_[number / kGroup];
+  Hopper::ThreadState& t = h.threads[number];
+  Hopper::Group& group = h.groups[number / kGroup];
   if (t.groups.size() <= groups_left) return;
   const uint64_t target = t.groups[t.groups.size() - 1 - groups_left];
   t.groups.erase(t.groups.begin(), t.groups.end() - ptrdiff_t(groups_left));
