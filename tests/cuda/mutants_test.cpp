@@ -60,6 +60,42 @@ bool products_wrong() {
   return wrong;
 }
 
+const std::vector<Mutant> kConvMutants{
+    {100, "scale of s8 results forgotten"},
+    {101, "enlarged pixels on the wrong line"},
+    {102, "moments over rows behind the last pixel"},
+    {103, "splits added in the order of their coming"},
+    {104, "results staged while operands are read"},
+    {105, "barrier after staging dropped"},
+    {106, "no swizzle, on neither side"},
+    {107, "halo off by one"},
+    {108, "one channel too many of the weights read"},
+    {109, "one chunk too many of the weights read"},
+    {110, "wait dropped"},
+    {111, "wait for one group too few"},
+    {112, "barrier after the wait dropped"},
+    {113, "halves of the accumulators swapped"},
+    {114, "kernel rows and columns swapped"},
+    {115, "taps of a stem's chunk swapped"},
+    {116, "channels of another group"},
+    {117, "lines of 16 bytes to any address"},
+    {118, "whole lines at the last channels"},
+};
+
+bool convolutions_wrong() {
+  const auto wrong = [](KernelMath math, const ConvCase& c) { return !conv_fault(math, c).empty(); };
+  if (wrong(KernelMath::kF16, {.size = 5, .c = 40, .k = 23, .y_offset = 1, .second = 4}) ||
+      wrong(KernelMath::kF16, {.size = 5, .c = 4, .k = 23, .y_extra = 1, .moments = true}) ||
+      wrong(KernelMath::kF16, {.size = 5, .c = 16, .k = 16, .groups = 4}) ||
+      wrong(KernelMath::kS8, {.size = 5, .c = 16, .k = 16, .out = KernelType::kS8}))
+    return true;
+  emulator::Options again = emulator::options();
+  if (again.count) return false;
+  again.order = emulator::Order::kBlockShuffle, again.repeat = 3;
+  const WithOptions with(again);
+  return wrong(KernelMath::kF32, {.size = 5, .c = 16, .k = 8, .config = {64, 64, 2, 7}});
+}
+
 const std::vector<Mutant> kHopperMutants{
     {180, "barriers made without a fence"},
     {181, "full barrier always waited for at phase 0"},
@@ -88,7 +124,8 @@ bool hopper_wrong() {
   return wrong;
 }
 
-const std::vector<Suite> kSuites{{kProductMutants, products_wrong}, {kHopperMutants, hopper_wrong}};
+const std::vector<Suite> kSuites{
+    {kProductMutants, products_wrong}, {kConvMutants, convolutions_wrong}, {kHopperMutants, hopper_wrong}};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);

@@ -46,3 +46,18 @@ TEST_CASE("simt_race: the kernels have no race") {
           "");
   }
 }
+
+TEST_CASE("simt_race: convolutions have no race") {
+  const WithRaceChecker checker;
+  const ConvCase cases[] = {
+      {.size = 5, .c = 16, .k = 40, .moments = true, .second = 4, .config = {64, 64, 3, 3}},
+      {.size = 5, .c = 4, .k = 8, .config = {64, 64, 2, 1}},
+      {.size = 5, .c = 16, .k = 16, .groups = 4, .moments = true}};
+  for (const emulator::Options& run : kernel_runs()) {
+    const WithOptions with(run);
+    INFO(to_string(run));
+    for (const ConvCase& c : cases)
+      for (const KernelMath math : {KernelMath::kF32, KernelMath::kF16, KernelMath::kS8})
+        CHECK(conv_fault(math, c) == "");
+  }
+}
