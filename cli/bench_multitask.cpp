@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSceneImages = 300, kSceneHeldOut = 100, kBatch = 16;
+constexpr int kSceneImages = 300, kSceneHeldOut = 100, kBatch = 4;
 constexpr size_t kMaxPageBytes = size_t(4) << 20;
 
 // Rows of the cfg `demo`: 0-1 the stem, 2-28 the backbone, 29-76 the neck, 77 the detection row.

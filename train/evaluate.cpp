@@ -157,6 +157,7 @@ class Evaluator {
       if (size_t(d.cls) >= bit_of_class_.size() || (bit_of_class_[size_t(d.cls)] & labelled) != 0)
         r.found.push_back(d);
     r.truth = truth_of(dataset_.sample(index), params_.classes);
+    r.labelled = labelled;
   }
 
   models::Detector& detector_;

@@ -24,6 +24,7 @@ struct TruthBox {
 struct ImageResult {
   std::vector<ScoredBox> found;  // by decreasing score
   std::vector<TruthBox> truth;
+  uint64_t labelled = ~0ull;  // bit h: labelled for head h of the data.yaml
 };
 
 inline constexpr int kIouThresholds = 10;  // 0.50, 0.55, ... 0.95

@@ -78,8 +78,13 @@ MetricsReport report_metrics(const std::vector<ImageResult>& images, MetricKind 
   };
   r.all = means_row("all", "", r.yolo);
   if (heads.size() > 1)
-    for (const data::HeadCfg& h : heads)
-      r.heads.push_back(means_row("head:" + h.name, h.name, restrict_to(r.yolo, h.classes)));
+    for (size_t h = 0; h < heads.size(); ++h) {
+      r.heads.push_back(
+          means_row("head:" + heads[h].name, heads[h].name, restrict_to(r.yolo, heads[h].classes)));
+      r.heads.back().images = std::count_if(images.begin(), images.end(), [h](const ImageResult& image) {
+        return (image.labelled >> h & 1) != 0;
+      });
+    }
   for (const ClassMetrics& c : r.yolo.classes)
     r.classes.push_back(class_row(c, names[size_t(c.cls)], head_of(c.cls)));
   if (kind != MetricKind::kCoco) return r;

@@ -6,6 +6,7 @@
 #include "cuda/simt/counters.h"
 #include "tests/cuda/conv_case.h"
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/nms_case.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
 #include "tests/cuda/simt_testing.h"
@@ -117,15 +118,42 @@ const std::vector<Mutant> kHopperMutants{
 
 bool hopper_wrong() {
   const ConvCase cases[] = {
-      {.n = 2, .size = 10, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8, 1}},
-      {.n = 1, .size = 9, .c = 72, .k = 130, .kernel = 1, .hopper = 1, .config = {128, 128, 6, 1}}};
+      {.size = 8, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8, 1}},
+      {.size = 9, .c = 72, .k = 130, .kernel = 1, .hopper = 1, .config = {128, 128, 6, 1}}};
   bool wrong = false;
   for (const ConvCase& c : cases) wrong = wrong || !conv_fault(KernelMath::kF16, c).empty();
   return wrong;
 }
 
-const std::vector<Suite> kSuites{
-    {kProductMutants, products_wrong}, {kConvMutants, convolutions_wrong}, {kHopperMutants, hopper_wrong}};
+const std::vector<Mutant> kDetectionMutants{
+    {161, "rows with a class that is not finite taken"},
+    {162, "first class instead of the best"},
+    {163, "confidence at the threshold taken"},
+    {164, "class filter by column"},
+    {165, "one candidate too many stored"},
+    {167, "equal digits in reverse order"},
+    {168, "barrier after the ranks of a warp dropped"},
+    {169, "barrier before a chunk is resolved dropped"},
+    {170, "IoU at the threshold suppressed"},
+    {172, "barrier before boxes are read dropped"},
+    {173, "first kept boxes forgotten"},
+    {174, "one box more than max_det kept"},
+    {175, "exactly full counted as overflow"},
+    {177, "one box more than max_nms visited"},
+};
+
+bool detections_wrong() {
+  const ops::NmsParams some{.max_det = 5, .classes = {0, 7}}, all{.multi_label = true};
+  return !nms_fault({.classes = {3, 1}, .side = 4, .spoiled = true, .spare = 0, .params = some}).empty() ||
+         !nms_fault({.side = 4, .spare = -1, .params = all}).empty() ||
+         !select_fault({140, 70}, 2, 9, {.iou_thres = 0.25, .agnostic = true}).empty() ||
+         !select_fault({70}, 9, 9, {.iou_thres = 0.9, .max_det = 40, .max_nms = 20}).empty();
+}
+
+const std::vector<Suite> kSuites{{kProductMutants, products_wrong},
+                                 {kConvMutants, convolutions_wrong},
+                                 {kHopperMutants, hopper_wrong},
+                                 {kDetectionMutants, detections_wrong}};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);

@@ -1,5 +1,6 @@
 #include "tests/cuda/conv_case.h"
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/nms_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
@@ -44,6 +45,8 @@ TEST_CASE("simt_race: the kernels have no race") {
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
     CHECK(conv_fault(KernelMath::kBF16, {.size = 9, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8}}) ==
           "");
+    CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
+    CHECK(select_fault({300}, 2, 9, {}) == "");
   }
 }
 

@@ -14,10 +14,13 @@
 #include "models/plan/eager.h"
 #include "models/reshare.h"
 #include "models/train_graph.h"
+#include "tests/models/random_model.h"
 #include "tests/support/temp_folder.h"
 
 namespace mtyolo::models {
 namespace {
+
+using test::random_images, test::random_model;
 
 using Mode = Sharing::Mode;
 
@@ -63,27 +66,6 @@ std::string refusal(const std::string& sharing) {
     return e.what();
   }
   return "accepted";
-}
-
-Model random_model(const Cfg& cfg, uint64_t seed) {
-  Model model = model_from_cfg(cfg, seed);
-  RandomStream random(seed, 77, 0);
-  for (const ParamInfo& param : model.graph.params) {
-    const Tensor& t = *model.weights.find(param.name);
-    const auto draw = [&](double low, double high) {
-      for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = float(random.uniform(low, high));
-    };
-    if (param.kind == ParamInfo::Kind::kBnMean || param.kind == ParamInfo::Kind::kBnBias) draw(-0.3, 0.3);
-    if (param.kind == ParamInfo::Kind::kBnVar || param.kind == ParamInfo::Kind::kBnWeight) draw(0.5, 1.5);
-  }
-  return model;
-}
-
-Tensor random_images(const Shape& shape) {
-  Tensor x = Tensor::empty(shape);
-  RandomStream random(5, 78, 0);
-  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = float(random.uniform());
-  return x;
 }
 
 Model split(Model single, const Sharing& sharing, const std::vector<HeadGroup>& groups = kHalves) {

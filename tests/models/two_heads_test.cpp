@@ -11,9 +11,12 @@
 #include "models/plan/deploy.h"
 #include "models/plan/detector.h"
 #include "models/plan/eager.h"
+#include "tests/models/random_model.h"
 
 namespace mtyolo::models {
 namespace {
+
+using test::random_images, test::random_model;
 
 using Groups = std::vector<HeadGroup>;
 
@@ -50,29 +53,6 @@ Cfg narrow(const Cfg& cfg) {
 }
 
 // The BN statistics of a fresh network are all alike; these are not.
-Model random_model(const Cfg& cfg, uint64_t seed) {
-  Model model = model_from_cfg(cfg, seed);
-  RandomStream random(seed, 77, 0);
-  for (const ParamInfo& param : model.graph.params) {
-    const Tensor& t = *model.weights.find(param.name);
-    const auto draw = [&](double low, double high) {
-      for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = float(random.uniform(low, high));
-    };
-    if (param.kind == ParamInfo::Kind::kBnMean || param.kind == ParamInfo::Kind::kBnBias) draw(-0.3, 0.3);
-    if (param.kind == ParamInfo::Kind::kBnVar || param.kind == ParamInfo::Kind::kBnWeight) draw(0.5, 1.5);
-    if (param.kind == ParamInfo::Kind::kImplicitAdd) draw(-0.2, 0.2);
-    if (param.kind == ParamInfo::Kind::kImplicitMul) draw(0.7, 1.3);
-  }
-  return model;
-}
-
-Tensor random_images(int64_t n, int64_t h, int64_t w, uint64_t seed) {
-  Tensor x = Tensor::empty({n, 3, h, w});
-  RandomStream random(seed, 78, 0);
-  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = float(random.uniform());
-  return x;
-}
-
 std::vector<Tensor> planned(Context& ctx, const Graph& graph, const StateDict& weights, const Tensor& x) {
   Detector detector(ctx, graph, weights, ops::Impls());
   std::vector<Tensor> out;
@@ -136,24 +116,24 @@ TEST_CASE("two heads: every score and box of the single head is found bit for bi
   const uint64_t seed = GENERATE(1, 2);
   CAPTURE(head, nc, seed);
   const Model single = random_model(small_cfg(head, nc), seed);
-  check_split(single, halves(nc, (nc + 1) / 3), random_images(2, 64, 96, seed));
+  check_split(single, halves(nc, (nc + 1) / 3), random_images({2, 3, 64, 96}, seed));
 }
 
 TEST_CASE("two heads: any number of heads, one-class heads and scattered classes change no bit") {
   const std::string head = GENERATE("Detect", "IDetect", "IAuxDetect");
   CAPTURE(head);
   const Model single = random_model(small_cfg(head, 17), 5);
-  check_split(single, scattered(17), random_images(1, 96, 64, 5));
+  check_split(single, scattered(17), random_images({1, 3, 96, 64}, 5));
   Groups singles;
   for (int c = 16; c >= 0; --c) singles.push_back({fmt::format("c{}", c), {c}});
-  check_split(single, singles, random_images(1, 32, 32, 6));
+  check_split(single, singles, random_images({1, 3, 32, 32}, 6));
 }
 
 TEST_CASE("two heads: yolov7-tiny and a P6 network with auxiliary maps") {
-  check_split(random_model(shipped_cfg("yolov7-tiny"), 3), halves(80, 10), random_images(1, 64, 96, 3));
+  check_split(random_model(shipped_cfg("yolov7-tiny"), 3), halves(80, 10), random_images({1, 3, 64, 96}, 3));
   const Cfg w6 = narrow(shipped_cfg("yolov7-w6"));
   REQUIRE(w6.width_multiple == 0.125);
-  check_split(random_model(w6, 4), scattered(80), random_images(1, 128, 64, 4));
+  check_split(random_model(w6, 4), scattered(80), random_images({1, 3, 128, 64}, 4));
 }
 
 using Key = std::tuple<int, float, float, float, float, float>;
@@ -168,7 +148,7 @@ std::vector<Key> keys(const std::vector<ops::Detection>& detections) {
 TEST_CASE("two heads: under multi-label suppression the union is the single head's detections, bit for bit") {
   Context ctx;
   const Model single = random_model(small_cfg("IDetect", 17), 8);
-  const Tensor x = random_images(3, 64, 64, 8);
+  const Tensor x = random_images({3, 3, 64, 64}, 8);
   for (const Groups& groups : {halves(17, 1), scattered(17)}) {
     const Model split = split_heads(single, groups);
     Detector one(ctx, single.graph, single.weights, ops::Impls()),
@@ -193,7 +173,7 @@ TEST_CASE("two heads: under single-label suppression a box may be kept once per 
   Context ctx;
   const Model single = random_model(small_cfg("Detect", 17), 9);
   const Model split = split_heads(single, halves(17, 8));
-  const Tensor x = random_images(1, 64, 64, 9);
+  const Tensor x = random_images({1, 3, 64, 64}, 9);
   Detector one(ctx, single.graph, single.weights, ops::Impls()),
       two(ctx, split.graph, split.weights, ops::Impls());
   DetectParams p;
@@ -214,7 +194,7 @@ TEST_CASE("two heads: a data file with the classes in another order gives its ow
   const HeadPlan plan{"data.yaml", {"bird", "cat", "dog"}, {{"wings", {0}}, {"legs", {2, 1}}}};
   const Model split = with_heads(single, plan);
   CHECK(split.graph.names == plan.names);
-  const Tensor x = random_images(1, 32, 32, 2);
+  const Tensor x = random_images({1, 3, 32, 32}, 2);
   const Tensor one = planned(ctx, single.graph, single.weights, x)[0];
   const std::vector<Tensor> heads = planned(ctx, split.graph, split.weights, x);
   const auto column = [](const Tensor& t, int64_t i) { return t.slice(2, i, i + 1).clone(); };
@@ -264,7 +244,7 @@ TEST_CASE("deploy form: one convolution per block, the head is Detect, predictio
   const Model again = model_from_checkpoint(checkpoint_from_model(deploy));
   CHECK(again.graph.heads[0].type == "Detect");
   CHECK(again.transfer.skipped.empty());
-  const Tensor x = random_images(1, 64, 64, 12);
+  const Tensor x = random_images({1, 3, 64, 64}, 12);
   const PredictionDifference d = compare_predictions(unfused(ctx, model.graph, model.weights, x),
                                                      planned(ctx, again.graph, again.weights, x));
   CHECK(d.probability < 1e-5);

@@ -167,13 +167,15 @@ TEST_CASE("metrics: the confusion matrix is [predicted][true] and counts every i
 
 TEST_CASE("metrics: the report has rows for all, heads and classes by the metric asked for") {
   std::vector<ImageResult> images = hit_miss_hit();
-  images.push_back({{}, {truth(0, 10, 2)}});
+  images.push_back({{}, {truth(0, 10, 2)}, 0b10});  // labelled for head b alone
   const std::vector<data::HeadCfg> heads{{"a", {0, 1}, 1}, {"b", {2}, 1}};
   const MetricsReport r = report_metrics(images, MetricKind::kCoco, {"cat", "dog", "cow"}, heads);
   const CocoMetrics coco = coco_metrics(images, 3);
   CHECK(r.all.map50 == coco.ap50);
   CHECK(r.heads.at(0).map50 == coco.classes[0].ap50);
   CHECK(r.heads.at(1).map50 == 0);
+  CHECK(r.heads.at(0).images + 1 == r.heads.at(1).images);
+  CHECK(r.heads.at(1).images == int64_t(images.size()));
   CHECK(r.classes.at(1).name == "cow");
   CHECK(r.classes.at(1).head == "b");
 
