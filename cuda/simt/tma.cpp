@@ -5,6 +5,7 @@
 #include "cuda/check.h"
 #include "cuda/simt/hopper.h"
 #include "cuda/simt/memory.h"
+#include "cuda/simt/race.h"
 
 namespace mtyolo::emulator {
 namespace {
@@ -150,7 +151,10 @@ void copy_box(void* to, const TensorMap& map, uint64_t* barrier, const int* begi
   if (offsets != nullptr) std::copy(offsets, offsets + 2, box.offsets);
   for_rows(m, box.begin, box.offsets, [&](uint32_t, const int64_t* place) {
     const Inside part = inside(m, place);
-    if (part.first < part.last) check_range(part.from, size_t(part.last - part.first) * m.element, at);
+    const auto size = size_t(part.last - part.first) * m.element;
+    if (size == 0) return;
+    check_range(part.from, size, at);
+    race_access(part.from, size, false, &at);
   });
   box.to = static_cast<char*>(to), box.barrier = barrier, box.at = at;
   const auto lines = e.written_by.begin() + shared_offset(to) / 128;
