@@ -10,7 +10,7 @@ MTYOLO_DEV float activate(KernelActivation activation, float x) {
   if (activation == KernelActivation::kSilu) return silu(x);
   if (activation == KernelActivation::kLeakyRelu) return leaky_relu(x);
   if (activation == KernelActivation::kSigmoid) return sigmoid(x);
-  if (activation == KernelActivation::kRelu) return x > 0 ? x : 0;
+  if (activation == KernelActivation::kRelu) return x < 0 ? 0 : x;  // NaN stays
   return x;
 }
 

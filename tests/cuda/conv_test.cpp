@@ -80,7 +80,7 @@ TEST_CASE("simt: splits of a convolution's depth are added to the same result") 
 
 TEST_CASE("simt: splits of a convolution are added in their order, whichever comes last") {
   emulator::Options o = emulator::options();
-  o.order = emulator::Order::kBlockShuffle, o.repeat = 4;
+  o.order = emulator::Order::kBlockShuffle, o.repeat = 4, o.workers = 3;
   const WithOptions with(o);
   for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32})
     CHECK(conv_fault(math, {.size = 5, .c = 16, .k = 40, .moments = true, .config = {64, 64, 2, 7}}) == "");

@@ -5,7 +5,9 @@
 #include "cuda/device/config.cuh"
 #include "cuda/simt/counters.h"
 #include "tests/cuda/conv_case.h"
+#include "tests/cuda/conv_grad_case.h"
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/map_case.h"
 #include "tests/cuda/nms_case.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
@@ -61,6 +63,22 @@ bool products_wrong() {
   return wrong;
 }
 
+const std::vector<Mutant> kMapMutants{
+    {140, "last pack of channels stored whole"},       {141, "upsampling repeats rows instead of pixels"},
+    {142, "row and column of space_to_depth swapped"}, {143, "scale of a pack's first channels for all"},
+    {144, "last maximum instead of the first"},        {145, "one column too many in a window"},
+    {146, "barrier after the tile of a pool dropped"}, {147, "fourth channel not zero"},
+    {148, "two roundings of a letterbox in one"},      {149, "slabs of a sum over pixels left out"},
+};
+
+bool maps_wrong() {
+  const MapCase tail{KernelType::kF16, {2, 37, 4, 8}, 0, 11};
+  return !map_ops_fault(tail).empty() || !map_grad_fault(tail).empty() ||
+         !image_fault(KernelType::kF16).empty() ||
+         !pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false).empty() ||
+         !pool_fault({{KernelType::kF32, {2, 3, 4, 6}}, 2, 2, 0}, true).empty();
+}
+
 const std::vector<Mutant> kConvMutants{
     {100, "scale of s8 results forgotten"},
     {101, "enlarged pixels on the wrong line"},
@@ -97,31 +115,36 @@ bool convolutions_wrong() {
   return wrong(KernelMath::kF32, {.size = 5, .c = 16, .k = 8, .config = {64, 64, 2, 7}});
 }
 
-const std::vector<Mutant> kHopperMutants{
-    {180, "barriers made without a fence"},
-    {181, "full barrier always waited for at phase 0"},
-    {182, "empty barrier waited for at the other phase"},
-    {183, "stage never handed back"},
-    {184, "bytes of the weights not expected"},
-    {185, "wait for the stage's bytes dropped"},
-    {186, "another swizzle in the descriptor"},
-    {187, "wait for the last products dropped"},
-    {188, "stage handed back while it is multiplied"},
-    {189, "stage filled before it is handed back"},
-    {190, "fence before the products dropped"},
-    {191, "row and column of the tap swapped"},
-    {192, "second warpgroup multiplies the first one's pixels"},
-    {193, "staged part overwritten before it is read"},
-    {194, "last channels of a tap left out"},
-    {195, "pad forgotten"},
+const std::vector<Mutant> kGradientMutants{
+    {120, "taps of the other parity"},
+    {121, "wait for one group too few"},
+    {122, "barrier after the wait dropped"},
+    {123, "one row too many of the weights read"},
+    {124, "one row too many of gy read"},
+    {125, "no swizzle, on neither side"},
+    {126, "one pixel too many at the end of a part"},
+    {127, "parts added backwards"},
+    {128, "overwritten instead of added to"},
+    {129, "the channel that pads stored"},
+    {130, "lanes exchange with the wrong neighbour"},
+    {131, "the first of two taps copied twice"},
+    {132, "values not finite not flagged"},
+    {133, "last pixel of the bias left out"},
+    {134, "another stage read than was filled"},
+    {135, "one column too many of x read"},
+    {136, "barrier before the sums of a bias dropped"},
 };
 
-bool hopper_wrong() {
-  const ConvCase cases[] = {
-      {.size = 8, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8, 1}},
-      {.size = 9, .c = 72, .k = 130, .kernel = 1, .hopper = 1, .config = {128, 128, 6, 1}}};
-  bool wrong = false;
-  for (const ConvCase& c : cases) wrong = wrong || !conv_fault(KernelMath::kF16, c).empty();
+bool gradients_wrong() {
+  const ConvGradCase cases[] = {{.shape = {1, 4, 5, 16, 72, 3, 2, 1}, .splits = 2, .accumulate = true},
+                                {.shape = {2, 7, 6, 4, 40, 3, 1, 1}, .splits = 3, .channels = 3},
+                                {.shape = {1, 6, 6}, .infinite = true}};
+  bool wrong = !wgrad_order_fault().empty();
+  for (const KernelMath math : {KernelMath::kF16, KernelMath::kF32}) {
+    wrong = wrong || !dgrad_fault(math, cases[0]).empty();
+    for (const ConvGradCase& c : cases) wrong = wrong || !wgrad_fault(math, c).empty();
+    wrong = wrong || !bias_grad_fault(math, cases[1]).empty();
+  }
   return wrong;
 }
 
@@ -150,10 +173,39 @@ bool detections_wrong() {
          !select_fault({70}, 9, 9, {.iou_thres = 0.9, .max_det = 40, .max_nms = 20}).empty();
 }
 
-const std::vector<Suite> kSuites{{kProductMutants, products_wrong},
-                                 {kConvMutants, convolutions_wrong},
-                                 {kHopperMutants, hopper_wrong},
-                                 {kDetectionMutants, detections_wrong}};
+const std::vector<Mutant> kHopperMutants{
+    {180, "barriers made without a fence"},
+    {181, "full barrier always waited for at phase 0"},
+    {182, "empty barrier waited for at the other phase"},
+    {183, "stage never handed back"},
+    {184, "bytes of the weights not expected"},
+    {185, "wait for the stage's bytes dropped"},
+    {186, "another swizzle in the descriptor"},
+    {187, "wait for the last products dropped"},
+    {188, "stage handed back while it is multiplied"},
+    {189, "stage filled before it is handed back"},
+    {190, "fence before the products dropped"},
+    {191, "row and column of the tap swapped"},
+    {192, "second warpgroup multiplies the first one's pixels"},
+    {193, "staged part overwritten before it is read"},
+    {194, "last channels of a tap left out"},
+    {195, "pad forgotten"},
+};
+
+bool hopper_wrong() {
+  const ConvCase cases[] = {
+      {.size = 8, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8, 1}},
+      {.size = 9, .c = 72, .k = 130, .kernel = 1, .hopper = 1, .config = {128, 128, 6, 1}}};
+  bool wrong = false;
+  for (const ConvCase& c : cases) wrong = wrong || !conv_fault(KernelMath::kF16, c).empty();
+  return wrong;
+}
+
+const std::vector<Suite> kSuites{
+    {kProductMutants, products_wrong},     {kConvMutants, convolutions_wrong},
+    {kGradientMutants, gradients_wrong},   {kMapMutants, maps_wrong},
+    {kDetectionMutants, detections_wrong}, {kHopperMutants, hopper_wrong},
+};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);

@@ -1,5 +1,7 @@
 #include "tests/cuda/conv_case.h"
+#include "tests/cuda/conv_grad_case.h"
 #include "tests/cuda/gemm_case.h"
+#include "tests/cuda/map_case.h"
 #include "tests/cuda/nms_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
@@ -41,10 +43,16 @@ TEST_CASE("simt_race: the kernels have no race") {
     INFO(to_string(run));
     for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16, KernelMath::kS8})
       CHECK(gemm_fault(math, {.m = 65, .n = 40, .k = 160, .scaled = true}) == "");
+    const ConvGradCase gradient{.shape = {1, 9, 7, 16, 40, 3, 2, 1}, .splits = 2};
+    for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16})
+      CHECK(dgrad_fault(math, gradient) + wgrad_fault(math, gradient) + bias_grad_fault(math, gradient) ==
+            "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
-    CHECK(conv_fault(KernelMath::kBF16, {.size = 9, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8}}) ==
-          "");
+    CHECK(map_ops_fault({KernelType::kF16, {1, 16, 2, 4}, 3, 5}) == "");
+    CHECK(map_grad_fault({KernelType::kF16, {1, 16, 4, 10}}) == "");
+    CHECK(pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false) == "");
+    CHECK(image_fault(KernelType::kF16) == "");
     CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
     CHECK(select_fault({300}, 2, 9, {}) == "");
   }
@@ -52,6 +60,8 @@ TEST_CASE("simt_race: the kernels have no race") {
 
 TEST_CASE("simt_race: convolutions have no race") {
   const WithRaceChecker checker;
+  CHECK(conv_fault(KernelMath::kBF16, {.size = 9, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8}}) ==
+        "");
   const ConvCase cases[] = {
       {.size = 5, .c = 16, .k = 40, .moments = true, .second = 4, .config = {64, 64, 3, 3}},
       {.size = 5, .c = 4, .k = 8, .config = {64, 64, 2, 1}},
