@@ -237,7 +237,10 @@ void Engine::report_deadlock() {
   report({}, text);
 }
 
-void restart_launch_numbers() { launch_number = 0; }
+void restart_launch_numbers() {
+  launch_number = 0;
+  race_restart();
+}
 
 namespace {
 

@@ -113,6 +113,8 @@ void enable_race_checker(std::string (*describe)(const void* pc)) {
   race_checking = true;
 }
 
+void race_restart() { state().launch = ~uint64_t{0}; }
+
 void race_begin_block_slow(uint64_t launch, uint64_t block) {
   State& s = state();
   s.base += uint64_t{1} << 32;

@@ -9,6 +9,8 @@
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/map_case.h"
 #include "tests/cuda/nms_case.h"
+#include "tests/cuda/norm_case.h"
+#include "tests/cuda/optimizer_case.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
 #include "tests/cuda/simt_testing.h"
@@ -115,6 +117,26 @@ bool convolutions_wrong() {
   return wrong(KernelMath::kF32, {.size = 5, .c = 16, .k = 8, .config = {64, 64, 2, 7}});
 }
 
+const std::vector<Mutant> kTrainingMutants{
+    {150, "last pixel of a map left out"},
+    {151, "channels beyond the slice stored"},
+    {152, "barrier before the sums of a block dropped"},
+    {153, "barrier before the sums of tiles dropped"},
+    {154, "moments of tiles joined without their count"},
+    {155, "running variance divided by the count"},
+    {156, "slope of SiLU with the other sign"},
+    {157, "momentum without Nesterov's look ahead"},
+    {158, "four values moved at the end of a buffer"},
+    {159, "infinite gradients not seen"},
+};
+
+bool training_wrong() {
+  const NormCase c{.n = 2, .h = 9, .w = 11, .c = 21, .before = 3, .after = 4};
+  const NormCase aligned{.n = 1, .h = 5, .w = 5, .c = 12, .before = 16, .after = 4};
+  return !norm_fault(KernelType::kF32, c).empty() || !norm_fault(KernelType::kF16, aligned).empty() ||
+         !optimizer_fault({.rule = StepRule::kSgd, .bad_step = 1}).empty();
+}
+
 const std::vector<Mutant> kGradientMutants{
     {120, "taps of the other parity"},
     {121, "wait for one group too few"},
@@ -202,9 +224,13 @@ bool hopper_wrong() {
 }
 
 const std::vector<Suite> kSuites{
-    {kProductMutants, products_wrong},     {kConvMutants, convolutions_wrong},
-    {kGradientMutants, gradients_wrong},   {kMapMutants, maps_wrong},
-    {kDetectionMutants, detections_wrong}, {kHopperMutants, hopper_wrong},
+    {kHopperMutants, hopper_wrong},
+    {kProductMutants, products_wrong},
+    {kConvMutants, convolutions_wrong},
+    {kGradientMutants, gradients_wrong},
+    {kMapMutants, maps_wrong},
+    {kTrainingMutants, training_wrong},
+    {kDetectionMutants, detections_wrong},
 };
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {

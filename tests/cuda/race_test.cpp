@@ -3,6 +3,8 @@
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/map_case.h"
 #include "tests/cuda/nms_case.h"
+#include "tests/cuda/norm_case.h"
+#include "tests/cuda/optimizer_case.h"
 #include "tests/cuda/race_kernels.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
@@ -53,6 +55,9 @@ TEST_CASE("simt_race: the kernels have no race") {
     CHECK(map_grad_fault({KernelType::kF16, {1, 16, 4, 10}}) == "");
     CHECK(pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false) == "");
     CHECK(image_fault(KernelType::kF16) == "");
+    for (const KernelType type : {KernelType::kF32, KernelType::kF16})
+      CHECK(norm_fault(type, {.n = 2, .h = 9, .w = 11, .c = 21, .before = 3, .in_place = true}) == "");
+    CHECK(optimizer_fault({.rule = StepRule::kAdam, .bad_step = 1}) == "");
     CHECK(nms_fault({.classes = {2, 34}, .side = 4, .spare = 0, .params = {.multi_label = true}}) == "");
     CHECK(select_fault({300}, 2, 9, {}) == "");
   }
