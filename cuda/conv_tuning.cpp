@@ -69,18 +69,9 @@ class IgemmConv : public ConvProvider {
   DeviceInfo device_;
 };
 
-const char* word_of(KernelType type) {
-  constexpr const char* kWords[] = {"f32", "f16", "bf16", "s8", "u8"};
-  return kWords[size_t(type)];
-}
-const char* word_of(KernelMath math) {
-  constexpr const char* kWords[] = {"f32", "tf32", "f16", "bf16", "s8"};
-  return kWords[size_t(math)];
-}
-const char* word_of(KernelActivation activation) {
-  constexpr const char* kWords[] = {"none", "silu", "leaky", "sigmoid", "relu"};
-  return kWords[size_t(activation)];
-}
+constexpr const char* kTypeWords[] = {"f32", "f16", "bf16", "s8", "u8"};
+constexpr const char* kMathWords[] = {"f32", "tf32", "f16", "bf16", "s8"};
+constexpr const char* kActivationWords[] = {"none", "silu", "leaky", "sigmoid", "relu"};
 
 // Twice what tests allow a kernel to be away from the sum in double precision.
 double tolerance(KernelMath math) {
@@ -230,10 +221,10 @@ ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::stri
 std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvProviders& providers) {
   const KernelMap &x = args.x, &y = args.y;
   std::string key = fmt::format(
-      "conv2d {} {}x{}x{}x{}/{} {} {}x{} s{} p{} g{} {}/{} {}{}{}", word_of(args.math), x.n, x.h, x.w, x.c,
-      x.pixel_stride, y.c, args.kernel, args.kernel, args.stride, args.pad, args.groups, word_of(y.type),
-      y.pixel_stride, word_of(args.epilogue.activation), args.epilogue.bias != nullptr ? " bias" : "",
-      args.epilogue.scale != nullptr ? " scale" : "");
+      "conv2d {} {}x{}x{}x{}/{} {} {}x{} s{} p{} g{} {}/{} {}{}{}", kMathWords[size_t(args.math)], x.n, x.h,
+      x.w, x.c, x.pixel_stride, y.c, args.kernel, args.kernel, args.stride, args.pad, args.groups,
+      kTypeWords[size_t(y.type)], y.pixel_stride, kActivationWords[size_t(args.epilogue.activation)],
+      args.epilogue.bias != nullptr ? " bias" : "", args.epilogue.scale != nullptr ? " scale" : "");
   if (args.residual) key += fmt::format(" residual/{}", args.residual.pixel_stride);
   if (args.second)
     key += fmt::format(" second/{}{}", args.second.pixel_stride, args.upsample_second ? " upsampled" : "");
