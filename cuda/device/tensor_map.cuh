@@ -28,7 +28,7 @@ F driver_function(const char* name) {
   cudaDriverEntryPointQueryResult result{};
   const cudaError_t error = cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result);
   if (error != cudaSuccess || found == nullptr || result != cudaDriverEntryPointSuccess)
-    launch_failed(cudaGetErrorName(error), name, {}, {}, 0);
+    launch_failed(int(error), cudaGetErrorName(error), name, {__FILE__, __LINE__, {}, {}, 0});
   return reinterpret_cast<F>(found);
 }
 
@@ -41,7 +41,8 @@ inline CUtensorMapDataType driver_type(KernelType type) {
 inline TensorMap encoded(CUresult result, const CUtensorMap& map) {
   static_assert(sizeof(CUtensorMap) == sizeof(TensorMap));
   if (result != CUDA_SUCCESS)
-    launch_failed("cudaErrorInvalidValue", "the driver cannot encode this tensor map", {}, {}, 0);
+    launch_failed(int(cudaErrorInvalidValue), "cudaErrorInvalidValue",
+                  "the driver cannot encode this tensor map", {__FILE__, __LINE__, {}, {}, 0});
   TensorMap out;
   __builtin_memcpy(&out, &map, sizeof(out));
   return out;
