@@ -71,7 +71,7 @@ MTYOLO_DEV float sum_of(const ConvParams& p, int m, int n) {
   const int image = int(divide(p.y_image, uint32_t(m))), rest = m - image * int(p.y_image.divisor);
   const int line = int(divide(p.y_line, uint32_t(rest))), column = rest - line * int(p.y_line.divisor);
   const T* weight = reinterpret_cast<const T*>(p.weight + n * p.weight_stride);
-  const int first = n / p.group_out * p.group_in;
+  const int first = MTYOLO_MUTANT(116, n / p.group_out, n % p.group_out) * p.group_in;
   MmaAcc<T> sum = 0;
   for (int r = 0; r < p.kernel; ++r)
     for (int s = 0; s < p.kernel; ++s) {

@@ -32,12 +32,14 @@ class XLoader {
 
   MTYOLO_DEV void copy(const ConvParams& p, char* tile) const {
     MTYOLO_UNROLL
-    for (int piece = 0; piece < 16 / kPiece; ++piece) {
+    for (int turn = 0; turn < 16 / kPiece; ++turn) {
+      const int piece = turn ^ (row_ / 2 & (16 / kPiece - 1));  // rows that share banks take turns
       int offset = in_tap_;
       uint32_t need = in_tap_ < p.tap_bytes ? 1 : 2;
       if (!p.pointwise) {
-        const int tap = tap_ + piece, r = int(uint32_t(tap) * p.tap_inverse >> 16), s = tap - r * p.kernel;
-        offset += r * p.line_bytes + s * p.pixel_bytes;
+        const int tap = tap_ + MTYOLO_MUTANT(115, piece, 16 / kPiece - 1 - piece),
+                  r = int(uint32_t(tap) * p.tap_inverse >> 16), s = tap - r * p.kernel;
+        offset += MTYOLO_MUTANT(114, r, s) * p.line_bytes + MTYOLO_MUTANT(114, s, r) * p.pixel_bytes;
         need = 1u << r | 0x10000u << s;
       }
       MTYOLO_UNROLL

@@ -43,9 +43,9 @@ const char* refuses_shape(const ConvArgs& args) {
     return "conv: y is not as large as x, kernel, stride and pad make it";
   if (x.pixel_stride < x.c || y.pixel_stride < y.c || args.weight_stride < weight_row(args))
     return "conv: a stride is shorter than its pixel or row";
-  if (y.pixels() >= (int64_t{1} << 31) - 256 ||
+  if (y.pixels() >= (int64_t{1} << 31) - 256 || tile_count(args, {32, 32}) >= int64_t{1} << 31 ||
       int64_t{x.w} * x.pixel_stride * size_of(args) * (kConvMaxKernel + 1) >= int64_t{1} << 31)
-    return "conv: more than 2^31 pixels, or lines of more than 2^27 bytes";
+    return "conv: more than 2^31 pixels or tiles of results, or lines of more than 2^27 bytes";
   if (args.second && !same_shape(args.second, y, args.upsample_second ? 2 : 1))
     return "conv: the second destination has not the type or shape of the result";
   if (args.residual && !same_shape(args.residual, y, 1))
@@ -140,18 +140,21 @@ const char* conv_refuses(const ConvArgs& args) {
 std::vector<ConvConfig> conv_configs(const ConvArgs& args, int multiprocessors, size_t shared_bytes) {
   std::vector<ConvConfig> configs;
   if (conv_refuses(args) != nullptr) return configs;
+  const auto cheaper = [&](const ConvConfig& a, const ConvConfig& b) {
+    return cost(args, a, multiprocessors) < cost(args, b, multiprocessors);
+  };
+  const auto offer = [&](const ConvConfig& c) {
+    configs.insert(std::upper_bound(configs.begin(), configs.end(), c, cheaper), c);
+  };
   for (const ConvTile& tile : conv_tiles(args)) {
     const int splits = splits_for(args, tile, multiprocessors);
     for (const int stages : {3, 4, 2}) {
       if (conv_shared_bytes(tile, stages) > shared_bytes) continue;
-      configs.push_back({tile.m, tile.n, stages, splits});
-      if (splits > 1) configs.push_back({tile.m, tile.n, stages, 1});
+      offer({tile.m, tile.n, stages, splits});
+      if (splits > 1) offer({tile.m, tile.n, stages, 1});
       if (args.groups > 1) break;  // no ring
     }
   }
-  std::stable_sort(configs.begin(), configs.end(), [&](const ConvConfig& a, const ConvConfig& b) {
-    return cost(args, a, multiprocessors) < cost(args, b, multiprocessors);
-  });
   return configs;
 }
 

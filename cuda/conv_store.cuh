@@ -40,7 +40,7 @@ MTYOLO_DEV Out rounded(float x, float out_scale) {
 template <class Out>
 MTYOLO_DEV void put(const ConvSlice& to, int64_t pixel, int n, int count, const Pack<Out>& values) {
   Out* at = reinterpret_cast<Out*>(to.data + pixel * to.pixel_bytes) + n;
-  if (to.aligned && count >= Pack<Out>::kSize) {
+  if (MTYOLO_MUTANT(117, to.aligned, true) && count >= MTYOLO_MUTANT(118, Pack<Out>::kSize, 1)) {
     st128(at, values);
   } else {
     MTYOLO_UNROLL
@@ -52,7 +52,7 @@ MTYOLO_DEV void put(const ConvSlice& to, int64_t pixel, int n, int count, const 
 template <class Out>
 MTYOLO_DEV Pack<Out> get(const ConvSlice& from, int64_t pixel, int n, int count) {
   const Out* at = reinterpret_cast<const Out*>(from.data + pixel * from.pixel_bytes) + n;
-  if (from.aligned && count >= Pack<Out>::kSize) return ld128_nc(at);
+  if (from.aligned && count >= Pack<Out>::kSize) return ld128(at);  // may be what y replaces
   Pack<Out> values{};
   MTYOLO_UNROLL
   for (int j = 0; j < Pack<Out>::kSize; ++j)

@@ -38,12 +38,13 @@ MTYOLO_DEV Row<T> row_at(const DecodeHead& head, int image, int row) {
           level.anchors[2 * anchor + 1]};
 }
 
-// Both kernels below decode by these instructions, so that they agree bit for bit.
+// Both kernels below decode by these instructions, so that they agree bit for bit; mul_rn because corners are
+// differences from these products.
 template <class T>
 MTYOLO_DEV float decoded(const Row<T>& row, int column) {
   const float s = sigmoid(to_float(row.logits[column]));
-  if (column == 0) return (2 * s - 0.5f + row.x) * row.stride;
-  if (column == 1) return (2 * s - 0.5f + row.y) * row.stride;
+  if (column == 0) return mul_rn(2 * s - 0.5f + row.x, row.stride);
+  if (column == 1) return mul_rn(2 * s - 0.5f + row.y, row.stride);
   if (column == 2) return 2 * s * (2 * s) * row.anchor_w;
   if (column == 3) return 2 * s * (2 * s) * row.anchor_h;
   return s;
@@ -64,6 +65,7 @@ struct CandidateParams {
   int head_index, rows, first_unit, units, capacity;
   bool multi_label;
   const uint8_t* wanted;
+  int class_limit;
   int* unit_counts;
   NmsCandidate* candidates;
 };
@@ -99,7 +101,8 @@ MTYOLO_DEV int row_candidates(const DecodeHead& head, const CandidateParams& p, 
       d.confidence = objectness_alone ? objectness : objectness * decoded(row, kBoxColumns + c);
       d.class_id = head.class_ids[c];
       take = MTYOLO_MUTANT(163, d.confidence > head.conf_thres, d.confidence >= head.conf_thres) &&
-             (p.wanted == nullptr || p.wanted[MTYOLO_MUTANT(164, d.class_id, c)] != 0);
+             (p.wanted == nullptr ||
+              (d.class_id < p.class_limit && p.wanted[MTYOLO_MUTANT(164, d.class_id, c)] != 0));
     }
     const uint32_t votes = ballot(take);
     if constexpr (kStore) {
@@ -180,6 +183,7 @@ void nms(KernelStream stream, const NmsArgs& args) {
                     select.capacity,
                     args.multi_label,
                     args.wanted_classes,
+                    args.class_limit,
                     const_cast<int*>(select.unit_counts),
                     const_cast<NmsCandidate*>(select.candidates)};
   for (const DecodeHead& head : args.heads) {

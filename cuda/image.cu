@@ -56,7 +56,7 @@ MTYOLO_DEV int clamped(int i, int size) { return i < 0 ? 0 : i >= size ? size - 
 
 MTYOLO_DEV Tap make_tap(int at, int source, int target, bool column) {
   const double scale = 1.0 / (double(target) / source);
-  float f = float(product(at + 0.5, scale) - 0.5);
+  float f = float(mul_rn(at + 0.5, scale) - 0.5);
   int i = int(f);
   if (float(i) > f) --i;
   f -= float(i);

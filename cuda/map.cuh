@@ -4,9 +4,10 @@
 #pragma once
 
 #include "cuda/check.h"
+#include "cuda/device/math.cuh"
 #include "cuda/device/vec.cuh"
 #include "cuda/launch.h"
-#include "cuda/types.cuh"
+#include "ops/device/types.h"
 
 namespace mtyolo::MTYOLO_KERNEL_NS {
 
@@ -39,45 +40,43 @@ MTYOLO_DEV int64_t pixel_at(const Slice<T>& map, int n, int y, int x) {
   return (int64_t{n} * map.h + y) * map.w + x;
 }
 
+// Neighbouring channels.
 template <class T, int kLanes>
-struct Lanes {
+struct alignas(kLanes * sizeof(T) < 16 ? kLanes * sizeof(T) : 16) Lanes {
   T values[kLanes];
 };
+// The first `count` of kLanes; all of them with as few accesses as their alignment allows.
 template <int kLanes, class T>
 MTYOLO_DEV Lanes<T, kLanes> load(const T* p, int count, Site at = Site::here()) {
   Lanes<T, kLanes> v{};
-  if (kLanes % Pack<T>::kSize == 0 && count == kLanes) {
-    MTYOLO_UNROLL
-    for (int i = 0; i < kLanes / Pack<T>::kSize; ++i) {
-      const Pack<T> part = ld128(p + i * Pack<T>::kSize, at);
-      MTYOLO_UNROLL
-      for (int e = 0; e < Pack<T>::kSize; ++e) v.values[i * Pack<T>::kSize + e] = part.values[e];
-    }
-  } else {
+  if (count < kLanes) {
     MTYOLO_UNROLL
     for (int e = 0; e < kLanes; ++e)
       if (e < count) v.values[e] = p[e];
+  } else if constexpr (kLanes < Pack<T>::kSize) {
+    v = *reinterpret_cast<const Lanes<T, kLanes>*>(p);
+  } else {
+    MTYOLO_UNROLL
+    for (int i = 0; i < kLanes; i += Pack<T>::kSize)
+      reinterpret_cast<Pack<T>&>(v.values[i]) = ld128(p + i, at);
   }
   return v;
 }
 template <int kLanes, class T>
 MTYOLO_DEV void store(T* p, const Lanes<T, kLanes>& v, int count, Site at = Site::here()) {
-  if (kLanes % Pack<T>::kSize == 0 && count == kLanes) {
-    MTYOLO_UNROLL
-    for (int i = 0; i < kLanes / Pack<T>::kSize; ++i) {
-      Pack<T> part;
-      MTYOLO_UNROLL
-      for (int e = 0; e < Pack<T>::kSize; ++e) part.values[e] = v.values[i * Pack<T>::kSize + e];
-      st128(p + i * Pack<T>::kSize, part, at);
-    }
-  } else {
+  if (MTYOLO_MUTANT(140, count, kLanes) < kLanes) {
     MTYOLO_UNROLL
     for (int e = 0; e < kLanes; ++e)
-      if (e < MTYOLO_MUTANT(140, count, kLanes)) p[e] = v.values[e];
+      if (e < count) p[e] = v.values[e];
+  } else if constexpr (kLanes < Pack<T>::kSize) {
+    *reinterpret_cast<Lanes<T, kLanes>*>(p) = v;
+  } else {
+    MTYOLO_UNROLL
+    for (int i = 0; i < kLanes; i += Pack<T>::kSize)
+      st128(p + i, reinterpret_cast<const Pack<T>&>(v.values[i]), at);
   }
 }
-
-// Stores a gradient, or adds it to what is there.
+// Stores what was computed in f32, or adds it to what is there.
 template <int kLanes, class T>
 MTYOLO_DEV void put_sums(T* p, const float (&sums)[kLanes], int count, bool accumulate,
                          Site at = Site::here()) {
@@ -90,7 +89,7 @@ MTYOLO_DEV void put_sums(T* p, const float (&sums)[kLanes], int count, bool accu
 }
 
 template <int kLanes, class F>
-MTYOLO_KERNEL MTYOLO_BOUNDS(kMapThreads, 4)
+MTYOLO_KERNEL MTYOLO_BOUNDS(kMapThreads, 2)
     for_each_pack_kernel(uint32_t total, uint32_t packs, int channels, F f) {
   const uint32_t i = block_index().x * kMapThreads + thread_index().x;
   if (i >= total) return;
@@ -99,7 +98,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kMapThreads, 4)
   f.template run<kLanes>(pixel, channel, rest < kLanes ? rest : kLanes);
 }
 
-// f for all channels of `pixels` pixels; kLanes at a time when `aligned`.
+// f for all channels of all pixels of `map`; kLanes at a time when `aligned`.
 template <int kLanes, class F>
 void for_each_pack(KernelStream stream, bool aligned, const KernelMap& map, const F& f) {
   const int lanes = aligned ? kLanes : 1;
@@ -122,6 +121,25 @@ inline void check_map(const KernelMap& m) {
   check_argument(m.data != nullptr && m.n > 0 && m.h > 0 && m.w > 0 && m.c > 0 && m.pixel_stride >= m.c,
                  "a map needs data, sides of at least 1, and a pixel stride no shorter than its channels");
   check_argument(m.pixels() * m.c < (int64_t{1} << 31), "a map has 2^31 values or more");
+}
+
+template <class T>
+struct TypeOf {
+  using Type = T;
+};
+// f(TypeOf<T>{}) with the type on the device. Throws Error{"check"} for whole numbers.
+template <class F>
+void for_float(KernelType type, F&& f) {
+  switch (type) {
+    case KernelType::kF32:
+      return f(TypeOf<float>{});
+    case KernelType::kF16:
+      return f(TypeOf<half>{});
+    case KernelType::kBF16:
+      return f(TypeOf<bfloat16>{});
+    default:
+      check_argument(false, "the map must be f32, f16 or bf16");
+  }
 }
 
 }  // namespace mtyolo::MTYOLO_KERNEL_NS

@@ -1,62 +1,34 @@
 #include "cuda/map_ops.h"
 
 #include "cuda/epilogue.cuh"
-#include "cuda/map.cuh"
+#include "cuda/pointwise.cuh"
 
 namespace mtyolo::MTYOLO_KERNEL_NS {
 namespace {
 
-template <class T>
-struct Activate {
-  Slice<T> x, y;
+struct Activated {
   KernelActivation activation;
-  template <int kLanes>
-  MTYOLO_DEV void run(uint32_t pixel, int channel, int count) const {
-    Lanes<T, kLanes> v = load<kLanes>(x.at(pixel, channel), count);
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e) v.values[e] = from_float<T>(activate(activation, to_float(v.values[e])));
-    store(y.at(pixel, channel), v, count);
-  }
+  MTYOLO_DEV float operator()(int, const float* v) const { return activate(activation, v[0]); }
 };
-
-template <class T>
-struct Add {
-  Slice<T> a, b, y;
-  template <int kLanes>
-  MTYOLO_DEV void run(uint32_t pixel, int channel, int count) const {
-    Lanes<T, kLanes> v = load<kLanes>(a.at(pixel, channel), count);
-    const Lanes<T, kLanes> w = load<kLanes>(b.at(pixel, channel), count);
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e)
-      v.values[e] = from_float<T>(to_float(v.values[e]) + to_float(w.values[e]));
-    store(y.at(pixel, channel), v, count);
-  }
+struct Sum {
+  MTYOLO_DEV float operator()(int, const float* v) const { return v[0] + v[1]; }
 };
-
-template <class From, class To>
-struct Convert {
-  Slice<From> x;
-  Slice<To> y;
-  template <int kLanes>
-  MTYOLO_DEV void run(uint32_t pixel, int channel, int count) const {
-    const Lanes<From, kLanes> v = load<kLanes>(x.at(pixel, channel), count);
-    Lanes<To, kLanes> to;
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e) to.values[e] = from_float<To>(to_float(v.values[e]));
-    store(y.at(pixel, channel), to, count);
-  }
+struct Same {
+  MTYOLO_DEV float operator()(int, const float* v) const { return v[0]; }
 };
-
-template <class T>
-struct Fill {
-  Slice<T> y;
+struct Constant {
   float value;
-  template <int kLanes>
-  MTYOLO_DEV void run(uint32_t pixel, int channel, int count) const {
-    Lanes<T, kLanes> v;
+  MTYOLO_DEV float operator()(int, const float*) const { return value; }
+};
+struct Stitched {
+  int inputs, channels;
+  const float* weight;
+  MTYOLO_DEV float operator()(int channel, const float* v) const {
+    float sum = 0;
     MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e) v.values[e] = from_float<T>(value);
-    store(y.at(pixel, channel), v, count);
+    for (int i = 0; i < kMostStitched; ++i)
+      if (i < inputs) sum += weight[i * channels + channel] * v[i];
+    return sum;
   }
 };
 
@@ -90,93 +62,51 @@ struct ToDepth {
   }
 };
 
-template <class T>
-struct ScaleShift {
-  Slice<T> x, y;
-  const float *scale, *shift;
-  template <int kLanes>
-  MTYOLO_DEV void run(uint32_t pixel, int channel, int count) const {
-    Lanes<T, kLanes> v = load<kLanes>(x.at(pixel, channel), count);
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e) {
-      if (e >= count) continue;
-      float value = to_float(v.values[e]);
-      if (scale != nullptr) value *= scale[MTYOLO_MUTANT(143, channel + e, e)];
-      if (shift != nullptr) value += shift[channel + e];
-      v.values[e] = from_float<T>(value);
-    }
-    store(y.at(pixel, channel), v, count);
-  }
-};
-
-template <class T>
-struct CrossStitch {
-  Slice<T> x[kMostStitched], y;
-  int inputs;
-  const float* weight;
-  template <int kLanes>
-  MTYOLO_DEV void run(uint32_t pixel, int channel, int count) const {
-    float sums[kLanes] = {};
-    MTYOLO_UNROLL
-    for (int i = 0; i < kMostStitched; ++i) {
-      if (i >= inputs) continue;
-      const Lanes<T, kLanes> v = load<kLanes>(x[i].at(pixel, channel), count);
-      MTYOLO_UNROLL
-      for (int e = 0; e < kLanes; ++e)
-        if (e < count) sums[e] += weight[i * y.c + channel + e] * to_float(v.values[e]);
-    }
-    Lanes<T, kLanes> to;
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e) to.values[e] = from_float<T>(sums[e]);
-    store(y.at(pixel, channel), to, count);
-  }
-};
-
-void check_alike(const KernelMap& x, const KernelMap& y) {
-  check_map(x), check_map(y);
-  check_argument(same_shape(x, y) && x.type == y.type, "maps must have one shape and one type");
+// f(TypeOf<W>{}) with a whole number of the type's size, for values that are only moved.
+template <class F>
+void for_word(KernelType type, F&& f) {
+  if (bytes_of(type) == 4) f(TypeOf<uint32_t>{});
+  else if (bytes_of(type) == 2) f(TypeOf<uint16_t>{});
+  else f(TypeOf<uint8_t>{});
 }
 
 }  // namespace
 
 void activate(KernelStream stream, KernelActivation activation, const KernelMap& x, const KernelMap& y) {
-  check_alike(x, y);
-  for_float(x.type, [&](auto of) {
-    using T = typename decltype(of)::Type;
-    for_each_pack<Pack<T>::kSize>(stream, aligned16(x) && aligned16(y), y,
-                                  Activate<T>{slice<T>(x), slice<T>(y), activation});
-  });
+  pointwise(stream, Activated{activation}, {x}, y);
 }
 
 void add(KernelStream stream, const KernelMap& a, const KernelMap& b, const KernelMap& y) {
-  check_alike(a, y), check_alike(b, y);
-  for_float(y.type, [&](auto of) {
-    using T = typename decltype(of)::Type;
-    for_each_pack<Pack<T>::kSize>(stream, aligned16(a) && aligned16(b) && aligned16(y), y,
-                                  Add<T>{slice<T>(a), slice<T>(b), slice<T>(y)});
-  });
+  pointwise(stream, Sum{}, {a, b}, y);
+}
+
+void scale_shift(KernelStream stream, const KernelMap& x, const float* scale, const float* shift,
+                 const KernelMap& y) {
+  pointwise(stream, Scaled{scale, shift}, {x}, y);
+}
+
+void cross_stitch(KernelStream stream, std::span<const KernelMap> x, const float* weight,
+                  const KernelMap& y) {
+  check_argument(!x.empty() && x.size() <= size_t(kMostStitched) && weight != nullptr,
+                 "cross_stitch: 1 to 8 inputs and their weights are needed");
+  pointwise<kMostStitched>(stream, Stitched{int(x.size()), y.c, weight}, x, y);
 }
 
 void copy_map(KernelStream stream, const KernelMap& x, const KernelMap& y) {
   if (x.type == y.type) return upsample(stream, x, 1, y);
-  check_map(x), check_map(y);
-  check_argument(same_shape(x, y), "copy_map: maps must have one shape");
   for_float(x.type, [&](auto from) {
     for_float(y.type, [&](auto to) {
       using From = typename decltype(from)::Type;
       using To = typename decltype(to)::Type;
-      if constexpr (!std::is_same_v<From, To>)
-        for_each_pack<8>(stream, aligned16(x) && aligned16(y), y,
-                         Convert<From, To>{slice<From>(x), slice<To>(y)});
+      if constexpr (!std::is_same_v<From, To>) pointwise_typed<From, To, 1>(stream, Same{}, {&x, 1}, y);
     });
   });
 }
 
 void fill(KernelStream stream, const KernelMap& y, float value) {
-  check_map(y);
   const auto run = [&](auto of) {
     using T = typename decltype(of)::Type;
-    for_each_pack<Pack<T>::kSize>(stream, aligned16(y), y, Fill<T>{slice<T>(y), value});
+    pointwise_typed<T, T, 1>(stream, Constant{value}, {}, y);
   };
   if (y.type == KernelType::kS8) run(TypeOf<int8_t>{});
   else if (y.type == KernelType::kU8) run(TypeOf<uint8_t>{});
@@ -203,33 +133,6 @@ void space_to_depth(KernelStream stream, const KernelMap& x, const KernelMap& y)
     using W = typename decltype(of)::Type;
     const bool packs = x.c % Pack<W>::kSize == 0 && aligned16(x) && aligned16(y);
     for_each_pack<Pack<W>::kSize>(stream, packs, y, ToDepth<W>{slice<W>(x), slice<W>(y)});
-  });
-}
-
-void scale_shift(KernelStream stream, const KernelMap& x, const float* scale, const float* shift,
-                 const KernelMap& y) {
-  check_alike(x, y);
-  for_float(x.type, [&](auto of) {
-    using T = typename decltype(of)::Type;
-    for_each_pack<Pack<T>::kSize>(stream, aligned16(x) && aligned16(y), y,
-                                  ScaleShift<T>{slice<T>(x), slice<T>(y), scale, shift});
-  });
-}
-
-void cross_stitch(KernelStream stream, std::span<const KernelMap> x, const float* weight,
-                  const KernelMap& y) {
-  check_argument(!x.empty() && x.size() <= size_t(kMostStitched) && weight != nullptr,
-                 "cross_stitch: 1 to 8 inputs and their weights are needed");
-  bool aligned = aligned16(y);
-  for (const KernelMap& input : x) {
-    check_alike(input, y);
-    aligned = aligned && aligned16(input);
-  }
-  for_float(y.type, [&](auto of) {
-    using T = typename decltype(of)::Type;
-    CrossStitch<T> op{.x = {}, .y = slice<T>(y), .inputs = int(x.size()), .weight = weight};
-    for (size_t i = 0; i < x.size(); ++i) op.x[i] = slice<T>(x[i]);
-    for_each_pack<Pack<T>::kSize>(stream, aligned, y, op);
   });
 }
 

@@ -19,43 +19,6 @@ MTYOLO_DEV bool beats(T x, T best) {
   }
 }
 
-// kLanes bytes; in words where they are aligned.
-template <int kLanes>
-using ByteWord = std::conditional_t<kLanes % 8 == 0, uint64_t, uint32_t>;
-template <int kLanes>
-MTYOLO_DEV bool in_words(const uint8_t* p, int count) {
-  return kLanes % 4 == 0 && count == kLanes && reinterpret_cast<uintptr_t>(p) % sizeof(ByteWord<kLanes>) == 0;
-}
-template <int kLanes>
-MTYOLO_DEV void store_bytes(uint8_t* p, const Lanes<uint8_t, kLanes>& v, int count) {
-  using Word = ByteWord<kLanes>;
-  if (in_words<kLanes>(p, count)) {
-    Word word = 0;
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e) word |= Word(v.values[e]) << 8 * e;
-    *reinterpret_cast<Word*>(p) = word;
-  } else {
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e)
-      if (e < count) p[e] = v.values[e];
-  }
-}
-template <int kLanes>
-MTYOLO_DEV Lanes<uint8_t, kLanes> load_bytes(const uint8_t* p, int count) {
-  using Word = ByteWord<kLanes>;
-  Lanes<uint8_t, kLanes> v{};
-  if (in_words<kLanes>(p, count)) {
-    const Word word = *reinterpret_cast<const Word*>(p);
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e) v.values[e] = uint8_t(word >> 8 * e);
-  } else {
-    MTYOLO_UNROLL
-    for (int e = 0; e < kLanes; ++e)
-      if (e < count) v.values[e] = p[e];
-  }
-  return v;
-}
-
 struct Window {
   int k, stride, pad;
 };
@@ -87,7 +50,7 @@ struct MaxPool {
       }
     store(y.at(pixel, channel), best, count);
     if constexpr (!std::is_same_v<T, int8_t>)
-      if (argmax != nullptr) store_bytes(argmax + int64_t{pixel} * y.c + channel, index, count);
+      if (argmax != nullptr) store(argmax + int64_t{pixel} * y.c + channel, index, count);
   }
 };
 
@@ -108,7 +71,7 @@ struct MaxPoolGrad {
       for (int j = first_column; j * window.stride <= right && j < gy.w; ++j) {
         const int index = (bottom - i * window.stride) * window.k + right - j * window.stride;
         const int64_t from = pixel_at(gy, to.n, i, j);
-        const auto chosen = load_bytes<kLanes>(argmax + from * gy.c + channel, count);
+        const auto chosen = load<kLanes>(argmax + from * gy.c + channel, count);
         const Lanes<T, kLanes> g = load<kLanes>(gy.at(from, channel), count);
         MTYOLO_UNROLL
         for (int e = 0; e < kLanes; ++e)
@@ -181,11 +144,18 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kPoolThreads, 8) max_pool5_kernel(Slice<T> x, Slice<
   }
 }
 
+// Whether argmax has packs as maps have them.
+template <class T>
+bool aligned_bytes(const uint8_t* argmax, int channels) {
+  constexpr int kPack = Pack<T>::kSize;
+  return argmax == nullptr || (channels % kPack == 0 && reinterpret_cast<uintptr_t>(argmax) % kPack == 0);
+}
+
 template <class T>
 void max_pool_typed(KernelStream stream, const KernelMap& x, const Window& window, const KernelMap& y,
                     uint8_t* argmax) {
   constexpr int kPack = Pack<T>::kSize;
-  const bool aligned = aligned16(x) && aligned16(y);
+  const bool aligned = aligned16(x) && aligned16(y) && aligned_bytes<T>(argmax, y.c);
   if (argmax != nullptr || window.k != kSide || window.stride != 1 || window.pad != kAround || !aligned ||
       x.c % kPack != 0)
     return for_each_pack<kPack>(stream, aligned, y, MaxPool<T>{slice<T>(x), slice<T>(y), window, argmax});
@@ -229,8 +199,8 @@ void max_pool_grad(KernelStream stream, const KernelMap& gy, const uint8_t* argm
   check_argument(argmax != nullptr && k <= 16, "max_pool_grad: argmax is needed, and k of at most 16");
   for_float(gx.type, [&](auto of) {
     using T = typename decltype(of)::Type;
-    for_each_pack<Pack<T>::kSize>(stream, aligned16(gx) && aligned16(gy), gx,
-                                  MaxPoolGrad<T>{slice<T>(gy), slice<T>(gx), window, argmax, accumulate});
+    for_each_pack<Pack<T>::kSize>(stream, aligned16(gx) && aligned16(gy) && aligned_bytes<T>(argmax, gx.c),
+                                  gx, MaxPoolGrad<T>{slice<T>(gy), slice<T>(gx), window, argmax, accumulate});
   });
 }
 

@@ -28,8 +28,8 @@ using bfloat16 = BFloat16;
 inline float fast_exp2(float x) { return std::exp2(x); }
 inline float rcp(float x) { return 1.0f / x; }
 inline float mul_rn(float a, float b) { return a * b; }  // rounded before anything is added to it
+inline double mul_rn(double a, double b) { return a * b; }
 inline float rsqrt(float x) { return 1.0f / std::sqrt(x); }
-inline double product(double a, double b) { return a * b; }  // rounded, also before an addition
 inline float as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t as_bits(float x) { return std::bit_cast<uint32_t>(x); }
 inline int32_t round_to_int(float x) { return int32_t(std::nearbyint(x)); }  // ties to even
@@ -54,8 +54,8 @@ MTYOLO_DEV float rcp(float x) {
   return y;
 }
 MTYOLO_DEV float mul_rn(float a, float b) { return __fmul_rn(a, b); }
+MTYOLO_DEV double mul_rn(double a, double b) { return __dmul_rn(a, b); }
 MTYOLO_DEV float rsqrt(float x) { return rsqrtf(x); }
-MTYOLO_DEV double product(double a, double b) { return __dmul_rn(a, b); }
 MTYOLO_DEV float as_float(uint32_t bits) { return __uint_as_float(bits); }
 MTYOLO_DEV uint32_t as_bits(float x) { return __float_as_uint(x); }
 MTYOLO_DEV int32_t round_to_int(float x) { return __float2int_rn(x); }

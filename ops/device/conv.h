@@ -39,7 +39,9 @@ struct ConvArgs {
   // as they are stored, [tiles][3][y.c] f32 (cuda.md section 5); conv_moment_tiles() says how many tiles.
   float* moments = nullptr;
   ConvConfig config{};
-  void* workspace = nullptr;  // of conv_workspace() bytes; its counters are zero before and after
+  // Of conv_workspace() bytes. The counters in its first 16 KiB are zero before and after, whatever the
+  // sizes, so that convolutions can share it.
+  void* workspace = nullptr;
   size_t workspace_bytes = 0;
 };
 

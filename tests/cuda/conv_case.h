@@ -18,7 +18,7 @@ struct ConvCase {
   KernelActivation activation = KernelActivation::kNone;
   bool scaled = false, residual = false, moments = false;
   int second = 0;       // the second destination's pixels a pixel: none, 1 or 4
-  ConvConfig config{};  // m 0: the first of conv_configs()
+  ConvConfig config{};  // 64 x 64; m 0: the first of conv_configs()
 };
 
 // The arguments of such a case, without pointers.

@@ -14,7 +14,6 @@ namespace {
 constexpr KernelMath kMaths[] = {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16, KernelMath::kBF16,
                                  KernelMath::kS8};
 constexpr size_t kShared = 227 << 10;
-constexpr ConvConfig kSmall{64, 64, 3, 1};
 
 std::string text(const ConvCase& c) {
   return fmt::format(
@@ -32,12 +31,11 @@ TEST_CASE("simt: a convolution equals the direct sum in double precision, whatev
       ConvCase{.size = 16, .c = 16, .real = 12, .k = 64, .stride = 2},
       ConvCase{.size = 7, .c = 80, .k = 8, .kernel = 5}, ConvCase{.size = 5, .c = 4, .real = 3, .k = 64},
       ConvCase{.n = 3, .size = 7, .c = 4, .real = 3, .k = 8, .stride = 2},
-      ConvCase{.size = 20, .c = 16, .k = 8}, ConvCase{.size = 5, .c = 4, .k = 80, .kernel = 1});
+      ConvCase{.n = 2, .size = 20, .c = 16, .k = 72, .kernel = 1},
+      ConvCase{.size = 5, .c = 4, .k = 80, .kernel = 1});
   for (const KernelMath math : kMaths) {
-    ConvCase one = c;
-    one.config = kSmall;
-    INFO(text(one) << " math " << int(math));
-    CHECK(conv_fault(math, one) == "");
+    INFO(text(c) << " math " << int(math));
+    CHECK(conv_fault(math, c) == "");
   }
 }
 
@@ -73,16 +71,19 @@ TEST_CASE("simt: every configuration of a convolution that is offered computes i
 TEST_CASE("simt: splits of a convolution's depth are added to the same result") {
   for (const int splits : {1, 3, 7})
     for (const KernelMath math : kMaths) {
-      const ConvCase c{.n = 3,
-                       .size = 5,
-                       .c = 80,
-                       .k = 72,
-                       .activation = KernelActivation::kSilu,
-                       .scaled = true,
-                       .config = {64, 64, 3, splits}};
+      ConvCase c{.size = 5, .c = 64, .k = 40, .activation = KernelActivation::kSilu, .scaled = true};
+      c.config.splits = splits;
       INFO(text(c) << " math " << int(math));
       CHECK(conv_fault(math, c) == "");
     }
+}
+
+TEST_CASE("simt: splits of a convolution are added in their order, whichever comes last") {
+  emulator::Options o = emulator::options();
+  o.order = emulator::Order::kBlockShuffle, o.repeat = 4, o.workers = 3;
+  const WithOptions with(o);
+  for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32})
+    CHECK(conv_fault(math, {.size = 5, .c = 16, .k = 40, .moments = true, .config = {64, 64, 2, 7}}) == "");
 }
 
 TEST_CASE("simt: a convolution's results are scaled, activated, added to and rounded, whatever their type") {
@@ -90,15 +91,8 @@ TEST_CASE("simt: a convolution's results are scaled, activated, added to and rou
   for (const KernelActivation activation : {kNone, kSilu, kLeakyRelu, kSigmoid, kRelu})
     for (const KernelMath math : kMaths)
       for (const KernelType out : {type_of(math), KernelType::kF32, KernelType::kF16}) {
-        ConvCase c{.size = 5,
-                   .c = 16,
-                   .k = 37,
-                   .kernel = 1,
-                   .out = out,
-                   .activation = activation,
-                   .scaled = true,
-                   .residual = out != KernelType::kS8,
-                   .config = kSmall};
+        ConvCase c{.size = 5, .k = 37, .kernel = 1, .out = out, .activation = activation, .scaled = true};
+        c.residual = out != KernelType::kS8;
         if (out == KernelType::kF16 && math != KernelMath::kS8) continue;
         INFO("activation " << int(activation) << " math " << int(math) << " out " << int(out));
         CHECK(conv_fault(math, c) == "");
@@ -109,17 +103,8 @@ TEST_CASE("simt: a convolution writes slices of wider maps, a second destination
   for (const KernelMath math : {KernelMath::kF32, KernelMath::kF16, KernelMath::kS8})
     for (const int offset : {0, 3, 16})
       for (const int second : {0, 1, 4}) {
-        const ConvCase c{.n = 3,
-                         .size = 5,
-                         .c = 16,
-                         .k = 80,
-                         .y_offset = offset,
-                         .y_extra = 32 - offset,
-                         .scaled = true,
-                         .residual = true,
-                         .moments = true,
-                         .second = second,
-                         .config = kSmall};
+        ConvCase c{.n = 3, .size = 5, .k = 80, .scaled = true, .residual = true, .moments = true};
+        c.y_offset = offset, c.y_extra = 32 - offset, c.second = second;
         INFO("math " << int(math) << " offset " << offset << " second " << second);
         CHECK(conv_fault(math, c) == "");
       }
@@ -128,17 +113,8 @@ TEST_CASE("simt: a convolution writes slices of wider maps, a second destination
 TEST_CASE("simt: convolutions of several groups equal the direct sum") {
   for (const KernelMath math : kMaths)
     for (const int groups : {2, 16}) {
-      const ConvCase c{.n = 3,
-                       .size = 7,
-                       .c = 16,
-                       .k = 80,
-                       .stride = groups == 2 ? 1 : 2,
-                       .groups = groups,
-                       .activation = KernelActivation::kSilu,
-                       .scaled = true,
-                       .moments = true,
-                       .second = 4,
-                       .config = {0}};
+      ConvCase c{.n = 3, .k = 80, .groups = groups, .scaled = true, .moments = true, .second = 4};
+      c.stride = groups == 2 ? 1 : 2, c.config = {0};
       INFO(text(c) << " math " << int(math));
       CHECK(conv_fault(math, c) == "");
     }
@@ -151,13 +127,8 @@ TEST_CASE("simt: tiles of a convolution meet no bank conflict, and its accesses 
   for (const ConvConfig& config :
        {ConvConfig{64, 64, 3, 3}, ConvConfig{128, 64}, ConvConfig{256, 32}, ConvConfig{128, 128}})
     for (const KernelMath math : {KernelMath::kTF32, KernelMath::kF16, KernelMath::kS8}) {
-      ConvCase c{.size = 7,
-                 .c = 128 / bytes_of(type_of(math)),
-                 .k = 128,
-                 .kernel = config.splits,
-                 .moments = true,
-                 .config = config};
-      c.out = type_of(math);
+      ConvCase c{.c = 128 / bytes_of(type_of(math)), .k = 128, .out = type_of(math), .moments = true};
+      c.kernel = config.splits, c.config = config;
       emulator::reset_counters();
       INFO(text(c) << " math " << int(math));
       CHECK(conv_fault(math, c) == "");
@@ -166,6 +137,10 @@ TEST_CASE("simt: tiles of a convolution meet no bank conflict, and its accesses 
       CHECK(counted.shared_extra == 0);
       CHECK(counted.global_sectors == counted.global_ideal);
     }
+  emulator::reset_counters();
+  for (const KernelMath math : {KernelMath::kF16, KernelMath::kS8})
+    CHECK(conv_fault(math, {.size = 7, .c = 4, .k = 32, .config = {256, 32}}) == "");
+  CHECK(emulator::counters().shared_extra == 0);
 }
 
 TEST_CASE("simt: divisions by a multiply-high are exact") {
@@ -181,50 +156,46 @@ TEST_CASE("simt: the first configuration of a convolution fills the device") {
   const auto first = [](const ConvCase& c, int multiprocessors = 132) {
     return conv_configs(conv_args(KernelMath::kF16, c), multiprocessors, kShared).at(0);
   };
-  const ConvConfig some{64, 64};
-  CHECK(first({.n = 8, .size = 80, .c = 256, .k = 256, .config = some}).m *
-            first({.n = 8, .size = 80, .c = 256, .k = 256, .config = some}).n >=
-        128 * 128);
-  CHECK(first({.size = 640, .c = 32, .k = 32, .config = some}).n == 32);
-  const ConvConfig small = first({.size = 20, .c = 512, .k = 512, .config = some});
-  CHECK(small.splits > 1);
-  CHECK(first({.size = 20, .c = 512, .k = 512, .config = some}, 8).splits == 1);
-  for (const ConvConfig& config : conv_configs(conv_args(KernelMath::kF16, {.config = some}), 132, 48 << 10))
+  const ConvConfig large = first({.n = 8, .size = 80, .c = 256, .k = 256});
+  CHECK(large.m * large.n >= 128 * 128);
+  CHECK(first({.size = 640, .c = 32, .k = 32}).n == 32);
+  CHECK(first({.size = 20, .c = 512, .k = 512}).splits > 1);
+  CHECK(first({.size = 20, .c = 512, .k = 512}, 8).splits == 1);
+  for (const ConvConfig& config : conv_configs(conv_args(KernelMath::kF16, {}), 132, 48 << 10))
     CHECK(conv_shared_bytes({config.m, config.n}, config.stages) <= 48 << 10);
 }
 
 TEST_CASE("simt: a convolution refuses what no kernel computes, and says why") {
-  const auto refused = [](KernelMath math, auto change) {
-    ConvArgs a = conv_args(math, {.config = kSmall});
+  const auto refused = [](const char* part, KernelType out, auto change) {
+    ConvArgs a = conv_args(out == KernelType::kS8 ? KernelMath::kS8 : KernelMath::kF16, {.out = out});
     CHECK(conv_refuses(a) == nullptr);
     change(a);
     const char* why = conv_refuses(a);
     CHECK(conv_configs(a, 132, kShared).empty() == (why != nullptr));
-    return why != nullptr ? std::string(why) : error_of([&] { TESTED(conv)({}, a); });
+    const std::string text = error_of([&] { TESTED(conv)({}, a); });
+    INFO(text << " but not " << part);
+    CHECK(text.find(part) != std::string::npos);
   };
-  const auto has = [](const std::string& s, const char* part) { return s.find(part) != std::string::npos; };
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.kernel = 17; }), "1 to 15"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.groups = 3; }), "groups"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.y.w = 3; }), "as large"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.weight_stride = 8; }), "shorter"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.x.c = 12; }), "16 bytes"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.y.type = KernelType::kS8; }), "type"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.y.c = 1 << 30, a.x.n = 1 << 30; }), "as large"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.x.pixel_stride = 1 << 27; }), "2^27"));
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs& a) { a.second.data = &a, a.second.c = 7; }), "second"));
-  CHECK(
-      has(refused(KernelMath::kS8, [](ConvArgs& a) { a.residual.data = &a, a.residual.c = 7; }), "residual"));
-  CHECK(has(refused(KernelMath::kS8,
-                    [](ConvArgs& a) { a.y.type = KernelType::kS8, a.residual = a.y, a.residual.data = &a; }),
-            "scale of its own"));
+  const KernelType half = KernelType::kF16;
+  refused("1 to 15", half, [](ConvArgs& a) { a.kernel = 17; });
+  refused("groups", half, [](ConvArgs& a) { a.groups = 3; });
+  refused("as large", half, [](ConvArgs& a) { a.y.w = 3; });
+  refused("shorter", half, [](ConvArgs& a) { a.weight_stride = 8; });
+  refused("16 bytes", half, [](ConvArgs& a) { a.x.c = 12; });
+  refused("math's type", half, [](ConvArgs& a) { a.y.type = KernelType::kS8; });
+  refused("2^31", half, [](ConvArgs& a) { a.x.n = a.y.n = 1 << 30; });
+  refused("2^27", half, [](ConvArgs& a) { a.x.pixel_stride = 1 << 27; });
+  refused("second", half, [](ConvArgs& a) { a.second.data = &a, a.second.c = 7; });
+  refused("residual", half, [](ConvArgs& a) { a.residual.data = &a, a.residual.c = 7; });
+  refused("scale of its own", KernelType::kS8, [](ConvArgs& a) { a.residual.data = &a; });
+  refused("null", half, [](ConvArgs&) {});
   alignas(16) static float memory[4];
-  const auto bad_config = [&](const ConvConfig& config) {
-    return refused(KernelMath::kF16,
-                   [&](ConvArgs& a) { a.x.data = a.y.data = memory, a.weight = memory, a.config = config; });
+  const auto bad_config = [&](const char* part, const ConvConfig& config) {
+    refused(part, half,
+            [&](ConvArgs& a) { a.x.data = a.y.data = memory, a.weight = memory, a.config = config; });
   };
-  CHECK(has(refused(KernelMath::kF16, [](ConvArgs&) {}), "null"));
-  CHECK(has(bad_config({48, 64, 3, 1}), "compiled"));
-  CHECK(has(bad_config({64, 64, 5, 1}), "stages"));
-  CHECK(has(bad_config({64, 64, 3, 40}), "splits"));
-  CHECK(has(bad_config({64, 64, 3, 2}), "workspace"));
+  bad_config("compiled", {48, 64, 3, 1});
+  bad_config("stages", {64, 64, 5, 1});
+  bad_config("splits", {64, 64, 3, 40});
+  bad_config("workspace", {64, 64, 3, 2});
 }

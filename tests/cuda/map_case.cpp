@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cuda/image.h"
+#include "cuda/map_grad.h"
 #include "cuda/map_ops.h"
 #include "data/image.h"
 #include "ops/activation.h"
@@ -42,7 +43,7 @@ SimtBuffer<float> device_floats(const Tensor& t) {
 
 }  // namespace
 
-TestMap::TestMap(const MapCase& c, const Shape& shape)
+TestMap::TestMap(const MapCase& c, const Shape& shape, const Tensor& values)
     : map_{nullptr,
            c.type,
            int(shape[0]),
@@ -51,53 +52,47 @@ TestMap::TestMap(const MapCase& c, const Shape& shape)
            int(shape[1]),
            int(shape[1]) + c.before + c.after},
       before_(c.before),
-      bytes_(size_t(map_.pixels() * map_.pixel_stride * bytes_of(c.type))) {
-  map_.data = bytes_.get() + c.before * bytes_of(c.type);
+      bytes_(stored(values)) {
+  map_.data = bytes_.get() + before_ * bytes_of(c.type);
 }
 
-TestMap::TestMap(const MapCase& c, const Tensor& values) : TestMap(c, values.shape()) {
-  with_type(c.type, [&](auto zero) {
-    using T = decltype(zero);
-    for (int64_t p = 0; p < map_.pixels(); ++p)
-      for (int i = 0; i < map_.c; ++i)
-        static_cast<T*>(map_.data)[p * map_.pixel_stride + i] =
-            T(float(values.at({p / map_.w / map_.h, i, p / map_.w % map_.h, p % map_.w})));
-  });
+std::vector<uint8_t> TestMap::stored(const Tensor& values) const {
+  std::vector<uint8_t> bytes(size_t(map_.pixels() * map_.pixel_stride * bytes_of(map_.type)), 0xff);
+  for (int64_t i = 0; values.defined() && i < values.numel(); ++i)
+    with_type(map_.type, [&](auto zero) {
+      const auto value = decltype(zero)(float(values.data<double>()[i]));
+      std::memcpy(bytes.data() + place(i), &value, sizeof(value));
+    });
+  return bytes;
 }
 
-double TestMap::read(int64_t pixel, int channel) const {
-  return with_type(map_.type, [&](auto zero) {
-    return to_double(static_cast<const decltype(zero)*>(map_.data)[pixel * map_.pixel_stride + channel]);
-  });
-}
-
-Tensor TestMap::values() const {
-  Tensor t = zeros({map_.n, map_.c, map_.h, map_.w});
-  const int64_t plane = int64_t{map_.h} * map_.w;
-  for (int64_t i = 0; i < t.numel(); ++i) {
-    const int64_t n = i / (plane * map_.c);
-    t.data<double>()[i] = read(n * plane + i % plane, int(i / plane % map_.c));
-  }
-  return t;
+size_t TestMap::place(int64_t i) const {
+  const int64_t plane = int64_t{map_.h} * map_.w, pixel = i / plane / map_.c * plane + i % plane;
+  return size_t((pixel * map_.pixel_stride + before_ + i / plane % map_.c) * bytes_of(map_.type));
 }
 
 std::string TestMap::fault(const Tensor& want, double tolerance) const {
-  const int size = bytes_of(map_.type);
-  for (int64_t i = 0; i < map_.pixels() * map_.pixel_stride * size; ++i) {
-    const int64_t channel = i / size % map_.pixel_stride - before_;
-    if ((channel < 0 || channel >= map_.c) && !bytes_.untouched(size_t(i)))
-      return fmt::format("byte {} of channel {} was written", i, channel);
+  const std::vector<uint8_t> bytes = bytes_.values();
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int channel = int(i / size_t(bytes_of(map_.type)) % size_t(map_.pixel_stride)) - before_;
+    if ((channel < 0 || channel >= map_.c) && bytes[i] != 0xff)
+      return fmt::format("byte {}, of channel {}, was written", i, channel);
   }
-  const Tensor got = values();
-  if (got.shape() != want.shape()) return "another shape";
-  const double *a = got.data<double>(), *b = want.data<double>();
+  if (want.shape() != Shape({map_.n, map_.c, map_.h, map_.w})) return "another shape";
+  std::vector<double> got(size_t(want.numel()));
+  for (size_t i = 0; i < got.size(); ++i)
+    with_type(map_.type, [&](auto zero) {
+      std::memcpy(static_cast<void*>(&zero), bytes.data() + place(int64_t(i)), sizeof(zero));
+      got[i] = to_double(zero);
+    });
+  const double* b = want.data<double>();
   if (tolerance > 0) {
-    const double distance = relative_l2({a, a + got.numel()}, {b, b + got.numel()});
+    const double distance = relative_l2(got, {b, b + got.size()});
     return distance <= tolerance ? "" : fmt::format("relative distance {}", distance);
   }
-  for (int64_t i = 0; i < got.numel(); ++i)
-    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i])))
-      return fmt::format("element {}: {}, expected {}", i, a[i], b[i]);
+  for (size_t i = 0; i < got.size(); ++i)
+    if (got[i] != b[i] && !(std::isnan(got[i]) && std::isnan(b[i])))
+      return fmt::format("element {}: {}, expected {}", i, got[i], b[i]);
   return "";
 }
 
@@ -143,16 +138,17 @@ std::string moves_fault(const MapCase& c) {
   return "";
 }
 
+using ops::ActivationKind;
+const std::pair<KernelActivation, ActivationKind> kActivations[] = {
+    {KernelActivation::kNone, ActivationKind::kIdentity},
+    {KernelActivation::kSilu, ActivationKind::kSilu},
+    {KernelActivation::kLeakyRelu, ActivationKind::kLeakyRelu},
+    {KernelActivation::kSigmoid, ActivationKind::kSigmoid},
+    {KernelActivation::kRelu, ActivationKind::kRelu}};
+
 std::string activations_fault(const MapCase& c) {
-  using ops::ActivationKind;
-  const std::pair<KernelActivation, ActivationKind> kinds[] = {
-      {KernelActivation::kNone, ActivationKind::kIdentity},
-      {KernelActivation::kSilu, ActivationKind::kSilu},
-      {KernelActivation::kLeakyRelu, ActivationKind::kLeakyRelu},
-      {KernelActivation::kSigmoid, ActivationKind::kSigmoid},
-      {KernelActivation::kRelu, ActivationKind::kRelu}};
   const Tensor x = mapped(map_values(c.type, c.shape, 2), [](double v) { return 8 * v; });
-  for (const auto& [kind, reference] : kinds) {
+  for (const auto& [kind, reference] : kActivations) {
     const TestMap y(c, x);
     TESTED(activate)({}, kind, y.map(), y.map());
     const Tensor want = mapped(x, [&, k = reference](double v) { return ops::activation_reference({k}, v); });
@@ -197,6 +193,88 @@ std::string map_ops_fault(const MapCase& c) {
   return "";
 }
 
+namespace {
+
+// backward(accumulate, gx) on the device beside reference(mode, gx).
+template <class Backward, class Reference>
+std::string grad_fault(const char* name, const MapCase& c, Backward backward, Reference reference) {
+  const Tensor before = map_values(c.type, c.shape, 10);
+  for (const bool accumulate : {false, true}) {
+    const TestMap gx = accumulate ? TestMap(c, before) : TestMap(c, c.shape);
+    Tensor want = accumulate ? before.clone() : zeros(c.shape);
+    reference(accumulate ? ops::GradMode::kAccumulate : ops::GradMode::kOverwrite, want);
+    backward(accumulate, gx.map());
+    if (std::string f = gx.fault(want, map_tolerance(c.type)); !f.empty())
+      return fmt::format("{}: {}", name, f);
+  }
+  return "";
+}
+
+std::string scale_shift_grad_fault(const MapCase& c, const Tensor& a, const Tensor& g) {
+  const MapCase plain{KernelType::kF32, {1, c.shape[1], 1, 1}};
+  const Tensor scale = map_values(c.type, plain.shape, 5);
+  const TestMap x(c, a), gy(c, g), device_scale(plain, scale), g_scale(plain, scale), g_shift(plain, scale);
+  const SimtBuffer<uint8_t> workspace(scale_shift_grad_workspace(int(c.shape[1])));
+  Tensor want_scale = scale.clone(), want_shift = scale.clone(), none;
+  const auto floats = [](const TestMap& t) { return static_cast<float*>(t.map().data); };
+  const std::string found = grad_fault(
+      "scale_shift_grad", c,
+      [&](bool add, const KernelMap& gx) {
+        TESTED(scale_shift_grad)
+        ({}, x.map(), floats(device_scale), gy.map(), add, gx, floats(g_scale), nullptr, workspace.get());
+        TESTED(scale_shift_grad)
+        ({}, {}, nullptr, gy.map(), add, {}, nullptr, floats(g_shift), workspace.get());
+      },
+      [&](ops::GradMode mode, Tensor& gx) {
+        ops::scale_shift_grad_cpu(context(), a, scale, g, {ops::ImplicitKind::kMul}, mode, gx, want_scale);
+        ops::scale_shift_grad_cpu(context(), a, scale, g, {ops::ImplicitKind::kAdd}, mode, none, want_shift);
+      });
+  if (!found.empty()) return found;
+  if (std::string f = g_scale.fault(want_scale, 1e-5); !f.empty()) return "g_scale: " + f;
+  if (std::string f = g_shift.fault(want_shift, 1e-5); !f.empty()) return "g_shift: " + f;
+  return "";
+}
+
+}  // namespace
+
+std::string map_grad_fault(const MapCase& c) {
+  const Shape& s = c.shape;
+  const Tensor a = map_values(c.type, s, 3), same = map_values(c.type, s, 11),
+               large = map_values(c.type, {s[0], s[1], 3 * s[2], 3 * s[3]}, 12),
+               deep = map_values(c.type, ops::space_to_depth_shape(s), 13);
+  const TestMap x(c, a), gy(c, same), gy_large(c, large), gy_deep(c, deep);
+  std::string found = scale_shift_grad_fault(c, a, same);
+  for (const auto& [kind, reference_kind] : kActivations)
+    if (found.empty())
+      found = grad_fault(
+          "activate_grad", c,
+          [&, k = kind](bool add, const KernelMap& gx) {
+            TESTED(activate_grad)({}, k, x.map(), gy.map(), add, gx);
+          },
+          [&, k = reference_kind](ops::GradMode mode, Tensor& gx) {
+            ops::activation_grad_reference_cpu(context(), a, same, {k}, mode, gx);
+          });
+  if (found.empty())
+    found = grad_fault(
+        "upsample_grad", c,
+        [&](bool add, const KernelMap& gx) {
+          TESTED(upsample_grad)
+          ({}, gy_large.map(), 3, add, gx);
+        },
+        [&](ops::GradMode mode, Tensor& gx) {
+          ops::upsample_grad_reference_cpu(context(), large, {3}, mode, gx);
+        });
+  if (found.empty())
+    found = grad_fault(
+        "space_to_depth_grad", c,
+        [&](bool add, const KernelMap& gx) {
+          TESTED(space_to_depth_grad)
+          ({}, gy_deep.map(), add, gx);
+        },
+        [&](ops::GradMode mode, Tensor& gx) { ops::space_to_depth_grad_cpu(context(), deep, mode, gx); });
+  return found;
+}
+
 std::string pool_fault(const PoolCase& p, bool special) {
   const MapCase& c = p.map;
   const ops::MaxPool2d params{p.k, p.stride, p.pad};
@@ -217,18 +295,16 @@ std::string pool_fault(const PoolCase& p, bool special) {
   TESTED(max_pool)({}, from.map(), p.k, p.stride, p.pad, indexed.map(), argmax.get());
   if (std::string f = indexed.fault(want, 0); !f.empty()) return "max_pool with argmax: " + f;
 
-  const Tensor upstream = map_values(c.type, want.shape(), 9), before = map_values(c.type, c.shape, 10);
-  const TestMap gy(c, upstream), gx(c, c.shape), added(c, before);
-  for (const bool accumulate : {false, true}) {
-    Tensor gradient = accumulate ? before.clone() : zeros(c.shape);
-    ops::max_pool2d_grad_reference_cpu(context(), x, upstream, params,
-                                       accumulate ? ops::GradMode::kAccumulate : ops::GradMode::kOverwrite,
-                                       gradient);
-    const TestMap& to = accumulate ? added : gx;
-    TESTED(max_pool_grad)({}, gy.map(), argmax.get(), p.k, p.stride, p.pad, accumulate, to.map());
-    if (std::string f = to.fault(gradient, map_tolerance(c.type)); !f.empty()) return "max_pool_grad: " + f;
-  }
-  return "";
+  const Tensor upstream = map_values(c.type, want.shape(), 9);
+  const TestMap gy(c, upstream);
+  return grad_fault(
+      "max_pool_grad", c,
+      [&](bool add, const KernelMap& gx) {
+        TESTED(max_pool_grad)({}, gy.map(), argmax.get(), p.k, p.stride, p.pad, add, gx);
+      },
+      [&](ops::GradMode mode, Tensor& gx) {
+        ops::max_pool2d_grad_reference_cpu(context(), x, upstream, params, mode, gx);
+      });
 }
 
 std::string image_fault(KernelType type) {

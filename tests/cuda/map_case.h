@@ -20,17 +20,18 @@ struct MapCase {
 // A map on the emulated device; all of 0xFF bytes, or with values.
 class TestMap {
  public:
-  TestMap(const MapCase& c, const Shape& shape);
-  TestMap(const MapCase& c, const Tensor& values);
+  TestMap(const MapCase& c, const Shape& shape) : TestMap(c, shape, {}) {}
+  TestMap(const MapCase& c, const Tensor& values) : TestMap(c, values.shape(), values) {}
 
   const KernelMap& map() const { return map_; }
-  Tensor values() const;  // [N,C,H,W] f64
-  // "" when the map holds `want` to a relative L2 distance (0: exactly, a NaN for a NaN) and nothing beside
-  // it was written.
+  // "" when the map holds `want`, [N,C,H,W] f64, to a relative L2 distance (0: exactly, a NaN for a NaN), and
+  // nothing beside it was written.
   std::string fault(const Tensor& want, double tolerance) const;
 
  private:
-  double read(int64_t pixel, int channel) const;
+  TestMap(const MapCase& c, const Shape& shape, const Tensor& values);
+  std::vector<uint8_t> stored(const Tensor& values) const;
+  size_t place(int64_t i) const;  // the byte where element i of [N,C,H,W] begins
 
   KernelMap map_;
   int before_ = 0;
@@ -43,6 +44,8 @@ double map_tolerance(KernelType type);
 
 // "" when everything of map_ops.h that takes the type is right.
 std::string map_ops_fault(const MapCase& c);
+// The same for map_grad.h.
+std::string map_grad_fault(const MapCase& c);
 
 struct PoolCase {
   MapCase map;

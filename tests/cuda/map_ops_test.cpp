@@ -1,6 +1,7 @@
 #include "cuda/map_ops.h"
 
 #include "cuda/image.h"
+#include "cuda/map_grad.h"
 #include "cuda/pool.h"
 #include "cuda/simt/counters.h"
 #include "tests/cuda/map_case.h"
@@ -14,17 +15,30 @@ const KernelType kTypes[] = {KernelType::kF32, KernelType::kF16, KernelType::kBF
 
 }  // namespace
 
-TEST_CASE("simt: operations on maps equal the reference, whatever the type, slice and schedule") {
+TEST_CASE(
+    "simt: operations on maps and their gradients equal the reference, whatever the type, slice and "
+    "schedule") {
   const auto type = GENERATE(from_range(std::begin(kTypes), std::end(kTypes)));
   const auto c = GENERATE(MapCase{.shape = {2, 3, 4, 6}, .after = 1}, MapCase{.shape = {1, 19, 2, 4}},
                           MapCase{.shape = {2, 32, 4, 2}, .before = 16, .after = 16},
-                          MapCase{.shape = {1, 37, 2, 2}, .after = 11});
+                          MapCase{.shape = {1, 37, 10, 8}, .after = 11});
   for (const emulator::Options& run : kernel_runs()) {
     const WithOptions with(run);
     MapCase typed = c;
     typed.type = type;
     INFO(to_string(run) << " type " << int(type) << " channels " << c.shape[1]);
     CHECK(map_ops_fault(typed) == "");
+    if (type != KernelType::kS8) CHECK(map_grad_fault(typed) == "");
+  }
+}
+
+TEST_CASE("simt: no activation hides a NaN") {
+  const MapCase c{.type = KernelType::kF16, .shape = {1, 8, 1, 3}};
+  const Tensor nan = Tensor::full(c.shape, NAN, DType::kF64);
+  for (int kind = 0; kind <= int(KernelActivation::kRelu); ++kind) {
+    const TestMap x(c, nan);
+    TESTED(activate)({}, KernelActivation(kind), x.map(), x.map());
+    CHECK(x.fault(nan, 0) == "");
   }
 }
 
@@ -64,7 +78,13 @@ TEST_CASE("simt: operations on aligned maps waste no sector, and the tiles of po
     emulator::reset_counters();
     simt::copy_map({}, x.map(), y.map());
     simt::max_pool({}, x.map(), 5, 1, 2, y.map());
-    if (type != KernelType::kS8) simt::activate({}, KernelActivation::kSilu, x.map(), y.map());
+    if (type != KernelType::kS8) {
+      const SimtBuffer<uint8_t> workspace(scale_shift_grad_workspace(64));
+      const SimtBuffer<float> sums(64);
+      simt::activate({}, KernelActivation::kSilu, x.map(), y.map());
+      simt::activate_grad({}, KernelActivation::kSilu, x.map(), y.map(), true, y.map());
+      simt::scale_shift_grad({}, x.map(), nullptr, y.map(), false, {}, sums.get(), nullptr, workspace.get());
+    }
     const emulator::Counters counted = emulator::counters();
     CHECK(counted.global_requests > 20);
     CHECK(counted.global_sectors == counted.global_ideal);

@@ -4,9 +4,13 @@
 
 #include "cuda/device/config.cuh"
 #include "cuda/simt/counters.h"
+#include "tests/cuda/conv_case.h"
+#include "tests/cuda/conv_grad_case.h"
 #include "tests/cuda/gemm_case.h"
 #include "tests/cuda/map_case.h"
 #include "tests/cuda/nms_case.h"
+#include "tests/cuda/norm_case.h"
+#include "tests/cuda/optimizer_case.h"
 #include "tests/cuda/race_testing.h"
 #include "tests/cuda/reduce_case.h"
 #include "tests/cuda/simt_testing.h"
@@ -66,14 +70,104 @@ const std::vector<Mutant> kMapMutants{
     {142, "row and column of space_to_depth swapped"}, {143, "scale of a pack's first channels for all"},
     {144, "last maximum instead of the first"},        {145, "one column too many in a window"},
     {146, "barrier after the tile of a pool dropped"}, {147, "fourth channel not zero"},
-    {148, "two roundings of a letterbox in one"},
+    {148, "two roundings of a letterbox in one"},      {149, "slabs of a sum over pixels left out"},
 };
 
 bool maps_wrong() {
-  const MapCase tail{KernelType::kF16, {2, 37, 2, 4}, 0, 11};
-  return !map_ops_fault(tail).empty() || !image_fault(KernelType::kF16).empty() ||
+  const MapCase tail{KernelType::kF16, {2, 37, 4, 8}, 0, 11};
+  return !map_ops_fault(tail).empty() || !map_grad_fault(tail).empty() ||
+         !image_fault(KernelType::kF16).empty() ||
          !pool_fault({{KernelType::kF16, {2, 16, 6, 5}}, 5, 1, 2}, false).empty() ||
          !pool_fault({{KernelType::kF32, {2, 3, 4, 6}}, 2, 2, 0}, true).empty();
+}
+
+const std::vector<Mutant> kConvMutants{
+    {100, "scale of s8 results forgotten"},
+    {101, "enlarged pixels on the wrong line"},
+    {102, "moments over rows behind the last pixel"},
+    {103, "splits added in the order of their coming"},
+    {104, "results staged while operands are read"},
+    {105, "barrier after staging dropped"},
+    {106, "no swizzle, on neither side"},
+    {107, "halo off by one"},
+    {108, "one channel too many of the weights read"},
+    {109, "one chunk too many of the weights read"},
+    {110, "wait dropped"},
+    {111, "wait for one group too few"},
+    {112, "barrier after the wait dropped"},
+    {113, "halves of the accumulators swapped"},
+    {114, "kernel rows and columns swapped"},
+    {115, "taps of a stem's chunk swapped"},
+    {116, "channels of another group"},
+    {117, "lines of 16 bytes to any address"},
+    {118, "whole lines at the last channels"},
+};
+
+bool convolutions_wrong() {
+  const auto wrong = [](KernelMath math, const ConvCase& c) { return !conv_fault(math, c).empty(); };
+  if (wrong(KernelMath::kF16, {.size = 5, .c = 40, .k = 23, .y_offset = 1, .second = 4}) ||
+      wrong(KernelMath::kF16, {.size = 5, .c = 4, .k = 23, .y_extra = 1, .moments = true}) ||
+      wrong(KernelMath::kF16, {.size = 5, .c = 16, .k = 16, .groups = 4}) ||
+      wrong(KernelMath::kS8, {.size = 5, .c = 16, .k = 16, .out = KernelType::kS8}))
+    return true;
+  emulator::Options again = emulator::options();
+  if (again.count) return false;
+  again.order = emulator::Order::kBlockShuffle, again.repeat = 3;
+  const WithOptions with(again);
+  return wrong(KernelMath::kF32, {.size = 5, .c = 16, .k = 8, .config = {64, 64, 2, 7}});
+}
+
+const std::vector<Mutant> kTrainingMutants{
+    {150, "last pixel of a map left out"},
+    {151, "channels beyond the slice stored"},
+    {152, "barrier before the sums of a block dropped"},
+    {153, "barrier before the sums of tiles dropped"},
+    {154, "moments of tiles joined without their count"},
+    {155, "running variance divided by the count"},
+    {156, "slope of SiLU with the other sign"},
+    {157, "momentum without Nesterov's look ahead"},
+    {158, "four values moved at the end of a buffer"},
+    {159, "infinite gradients not seen"},
+};
+
+bool training_wrong() {
+  const NormCase c{.n = 2, .h = 9, .w = 11, .c = 21, .before = 3, .after = 4};
+  const NormCase aligned{.n = 1, .h = 5, .w = 5, .c = 12, .before = 16, .after = 4};
+  return !norm_fault(KernelType::kF32, c).empty() || !norm_fault(KernelType::kF16, aligned).empty() ||
+         !optimizer_fault({.rule = StepRule::kSgd, .bad_step = 1}).empty();
+}
+
+const std::vector<Mutant> kGradientMutants{
+    {120, "taps of the other parity"},
+    {121, "wait for one group too few"},
+    {122, "barrier after the wait dropped"},
+    {123, "one row too many of the weights read"},
+    {124, "one row too many of gy read"},
+    {125, "no swizzle, on neither side"},
+    {126, "one pixel too many at the end of a part"},
+    {127, "parts added backwards"},
+    {128, "overwritten instead of added to"},
+    {129, "the channel that pads stored"},
+    {130, "lanes exchange with the wrong neighbour"},
+    {131, "the first of two taps copied twice"},
+    {132, "values not finite not flagged"},
+    {133, "last pixel of the bias left out"},
+    {134, "another stage read than was filled"},
+    {135, "one column too many of x read"},
+    {136, "barrier before the sums of a bias dropped"},
+};
+
+bool gradients_wrong() {
+  const ConvGradCase cases[] = {{.shape = {1, 4, 5, 16, 72, 3, 2, 1}, .splits = 2, .accumulate = true},
+                                {.shape = {2, 7, 6, 4, 40, 3, 1, 1}, .splits = 3, .channels = 3},
+                                {.shape = {1, 6, 6}, .infinite = true}};
+  bool wrong = !wgrad_order_fault().empty();
+  for (const KernelMath math : {KernelMath::kF16, KernelMath::kF32}) {
+    wrong = wrong || !dgrad_fault(math, cases[0]).empty();
+    for (const ConvGradCase& c : cases) wrong = wrong || !wgrad_fault(math, c).empty();
+    wrong = wrong || !bias_grad_fault(math, cases[1]).empty();
+  }
+  return wrong;
 }
 
 const std::vector<Mutant> kDetectionMutants{
@@ -101,9 +195,11 @@ bool detections_wrong() {
          !select_fault({70}, 9, 9, {.iou_thres = 0.9, .max_det = 40, .max_nms = 20}).empty();
 }
 
-const std::vector<Suite> kSuites{{kProductMutants, products_wrong},
-                                 {kMapMutants, maps_wrong},
-                                 {kDetectionMutants, detections_wrong}};
+const std::vector<Suite> kSuites{
+    {kProductMutants, products_wrong},   {kConvMutants, convolutions_wrong},
+    {kGradientMutants, gradients_wrong}, {kMapMutants, maps_wrong},
+    {kTrainingMutants, training_wrong},  {kDetectionMutants, detections_wrong},
+};
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {
   const WithOptions with(options);

@@ -38,8 +38,9 @@ TEST_CASE("simt: nms keeps to the rules of ops::nms") {
       NmsCase{.classes = {2, 2}, .shared_ids = true, .params = plain},
       NmsCase{.classes = {3, 3}, .params = filtered}, NmsCase{.classes = {1}, .params = plain},
       NmsCase{.classes = {1}, .params = score}, NmsCase{.classes = {33, 1}, .spoiled = true, .params = many},
-      NmsCase{.dense = 0, .params = plain}, NmsCase{.dense = 100, .params = few},
-      NmsCase{.spare = 0, .params = many}, NmsCase{.spare = -1, .params = many});
+      NmsCase{.side = 12, .dense = 30, .params = plain}, NmsCase{.dense = 0, .params = plain},
+      NmsCase{.dense = 100, .params = few}, NmsCase{.spare = 0, .params = many},
+      NmsCase{.spare = -1, .params = many});
   in_all_runs([&] { return nms_fault(c); });
 }
 
