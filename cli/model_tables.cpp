@@ -121,7 +121,7 @@ std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string
   return fmt::format("blocked.{}.{}", winograd ? "winograd" : "igemm", ops::blocked::kernels().isa);
 }
 
-// Steps of the plan of a device, siblings under all their names.
+// Steps of the plan of a device.
 std::vector<ImplFacts> device_impl_facts(const models::Model& model, int size, const CommonOptions& common,
                                          const std::string& dtype) {
   Context ctx = make_context(common);
@@ -130,8 +130,6 @@ std::vector<ImplFacts> device_impl_facts(const models::Model& model, int size, c
   std::vector<ImplFacts> facts;
   for (const models::DevicePlan::StepInfo& step : detector->device_plan_for(image).steps()) {
     ImplFacts f{step.scope, step.op, step.detail, step.impl, "none", ""};
-    for (size_t i = 1; i < step.nodes.size(); ++i)
-      f.node += " + " + detector->graph().nodes[size_t(step.nodes[i])].scope;
     if (step.op == "conv2d")
       f.passed_over = fmt::format("{} configurations: stand after it in the list, nothing is measured",
                                   step.other_configs);

@@ -39,11 +39,10 @@ class DevicePlan {
   std::vector<std::vector<ops::Detection>> detections(std::vector<int64_t>& overflown);
 
   struct StepInfo {
-    std::string op, scope, detail;
-    std::string impl;          // "cuda.max_pool2d"; of a convolution "cuda.igemm 128x64, 3 stages"
-    size_t other_configs = 0;  // of a convolution, that could run it as well
-    double flops = 0;          // 2 per multiply-add of a convolution
-    std::vector<int> nodes;
+    std::string op, scope, detail;  // siblings: "a + b"
+    std::string impl;               // "cuda.max_pool2d"; of a convolution "cuda.igemm 128x64, 3 stages"
+    size_t other_configs = 0;       // of a convolution, that could run it as well
+    double flops = 0;               // 2 per multiply-add of a convolution
   };
   const std::vector<StepInfo>& steps() const { return step_infos_; }
   std::vector<double> time_steps();  // milliseconds of each, on the device

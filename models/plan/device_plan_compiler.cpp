@@ -67,8 +67,7 @@ KernelMap DevicePlan::Compiler::map(int node) {
 }
 
 void DevicePlan::Compiler::add(const GraphNode& node, const char* op, const std::string& detail, Run run) {
-  plan_.step_infos_.push_back(
-      {op, node.scope, detail, fmt::format("{}.{}", kernels_.prefix(), op), 0, 0, {node.id}});
+  plan_.step_infos_.push_back({op, node.scope, detail, fmt::format("{}.{}", kernels_.prefix(), op), 0, 0});
   plan_.runs_.push_back(std::move(run));
 }
 
@@ -98,8 +97,10 @@ void DevicePlan::Compiler::emit(const GraphNode& node, const ops::Conv2d& p) {
   args.y = map(conv->nodes[0]);
   args.y.c = 0;
   double flops = 0;
+  std::string scope;
   for (const int id : conv->nodes) {
     args.y.c += map(id).c;
+    scope += (scope.empty() ? "" : " + ") + net_.graph().nodes[size_t(id)].scope;
     flops += 2.0 * double(plan_.shapes_[size_t(id)].numel()) * double(p.kernel_h * p.kernel_w) *
              double(plan_.shapes_[size_t(node.inputs[0])][1] / p.groups);
   }
@@ -115,7 +116,7 @@ void DevicePlan::Compiler::emit(const GraphNode& node, const ops::Conv2d& p) {
   add(node, "conv2d", sizes(shown) + " -> " + sizes(args.y),
       [this_ = &plan_, index] { this_->run_conv(this_->convs_[index]); });
   plan_.step_infos_.back().flops = flops;
-  plan_.step_infos_.back().nodes = conv->nodes;
+  plan_.step_infos_.back().scope = scope;
   plan_.convs_.push_back(work);
 }
 
