@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cli/backend.h"
 #include "cli/bench_multitask.h"
 #include "cli/bench_subject.h"
 #include "cli/build_info.h"
@@ -61,7 +62,8 @@ class Bench : public Verb {
     o.text("cfg", params_.cfg, "model description, when the weights bring none");
     o.image_size("img-size", params_.size, "sides of the network input");
     o.integer("batch-size", params_.batch, 1, 256, "images per run");
-    o.choice("dtype", params_.dtype, {"fp32", "fp16", "bf16"}, "train: what convolutions multiply");
+    o.choice("dtype", params_.dtype, {"fp32", "tf32", "fp16", "bf16"},
+             "what convolutions multiply: model on a device, train");
     o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
     o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
     o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");
@@ -76,7 +78,9 @@ class Bench : public Verb {
     options_ = &o;
   }
 
+  bool takes_device() const override { return true; }
   ExitCode run(const CommonOptions& common) override {
+    if (words_[0] != "model") refuse_device(common.device, "bench " + words_[0]);
     if (words_[0] == kMultitask) return compare_sharings(common);
     read_words();
     if (stdio_ && (!out_.empty() || !against_.empty()))
@@ -90,6 +94,7 @@ class Bench : public Verb {
     for (int i = 0; i < warmup_ && !interrupted(); ++i) subject_->once();
     measure();
     if (common.verbose) layers_ = subject_->layers(interrupted);
+    device_ = subject_->device_facts();
     if (wall_ms_.empty()) return ExitCode::kDone;  // interrupted
     return report(common, ctx.pool().size());
   }
@@ -112,8 +117,8 @@ class Bench : public Verb {
         fail_usage(fmt::format("bench {}: --{} is a flag of bench multitask", words_[0], flag),
                    "leave it out");
     find_subject(words_[0]);
-    if (params_.dtype != "fp32" && words_[0] != "train")
-      fail_usage(fmt::format("bench {} runs in fp32", words_[0]), "--dtype goes with bench train");
+    if (params_.dtype == "tf32" && words_[0] == "train")
+      fail_usage("bench train: --dtype is tf32", "expected fp32, fp16 or bf16");
     std::string& weights = params_.weights;
     if (words_.size() > 2) fail_usage(fmt::format("bench: unexpected {}", mtyolo::quoted(words_[2])), "");
     if (words_.size() == 2) {
@@ -176,6 +181,11 @@ class Bench : public Verb {
                {"min_time", *low},
                {"max_time", *high},
                {"gflops", flops / time * 1e-6}};
+    if (!device_.is_null()) {
+      entry["name"] =
+          fmt::format("{}/{}", entry["name"].get<std::string>(), device_["device"].get<std::string>());
+      entry["device"] = device_;
+    }
     for (const BenchLayer& l : layers_)
       entry["layers"].push_back(
           {{"op", l.op}, {"scope", l.scope}, {"shape", l.detail}, {"ms", l.ms}, {"gflops", l.gflops}});
@@ -230,6 +240,16 @@ class Bench : public Verb {
     return ExitCode::kRuntime;
   }
 
+  static std::string device_text(const Json& d) {
+    return fmt::format(
+        "{} on {}: {:.3f} ms an image, {} kernels a run; transfers {:.3f} ms there, {:.3f} ms back an image; "
+        "weights {:.1f} MiB, maps {:.1f} MiB, workspace {:.1f} MiB\n",
+        d["device"].get<std::string>(), d["name"].get<std::string>(), d["ms_per_image"].get<double>(),
+        d["kernels"].get<int>(), d["upload_ms_per_image"].get<double>(),
+        d["download_ms_per_image"].get<double>(), d["weights_mib"].get<double>(),
+        d["arena_mib"].get<double>(), d["workspace_mib"].get<double>());
+  }
+
   void print_text(const Json& d, int threads) const {
     const Json& b = d["benchmarks"][0];
     std::string text;
@@ -240,6 +260,7 @@ class Bench : public Verb {
                         b["name"].get<std::string>(), threads, threads == 1 ? "" : "s",
                         b["real_time"].get<double>(), b["min_time"].get<double>(),
                         b["max_time"].get<double>(), wall_ms_.size(), b["gflops"].get<double>());
+    if (b.contains("device")) text += device_text(b["device"]);
     if (b.contains("ratio_to"))
       text += fmt::format("{:.3f} of the time in {}\n", b["ratio_to"].get<double>(), against_);
     text += fmt::format("first result {:.2f} s after process start, peak memory {:.0f} MiB\n", start_s_,
@@ -260,6 +281,7 @@ class Bench : public Verb {
   double start_s_ = 0, cpu_ms_ = 0;
   std::vector<double> wall_ms_;
   std::vector<BenchLayer> layers_;
+  Json device_;
 };
 
 }  // namespace

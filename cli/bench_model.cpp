@@ -1,11 +1,12 @@
 // bench model: one forward pass with decoding on a ready tensor.
 #include <algorithm>
+#include <chrono>
 
+#include "cli/backend.h"
 #include "cli/bench_subject.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "models/model.h"
-#include "models/plan/detector.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -14,18 +15,27 @@ class BenchModel : public BenchSubject {
  public:
   BenchModel(Context& ctx, const CommonOptions& common, BenchParams& params) {
     const models::Model model = load_bench_model(params, common);
-    detector_ = std::make_unique<models::Detector>(ctx, model.graph, model.weights, make_impls(common));
+    detector_ = make_detector(ctx, model.graph, model.weights, common, params.dtype);
     flops_ = models::conv_flops(detector_->graph(), params.batch, params.size, params.size);
     images_ = Tensor::empty(models::infer_shapes(model.graph, params.batch, params.size, params.size)[0]);
     RandomStream random(uint64_t(common.seed), 0, 0);
     for (int64_t i = 0; i < images_.numel(); ++i) images_.data<float>()[i] = float(random.uniform());
+    if (detector_->on_device()) plan().upload(images_);
   }
 
-  void once() override { detector_->forward(images_); }
+  // On a device the images are there already and the predictions stay.
+  void once() override {
+    if (!detector_->on_device()) detector_->forward(images_);
+    else {
+      plan().run(models::DeviceResult::kPredictions);
+      session().synchronize();
+    }
+  }
   double flops() const override { return flops_; }
 
   std::vector<BenchLayer> layers(const std::function<bool()>& stop) override {
     constexpr int kRuns = 9;
+    if (detector_->on_device()) return device_layers(kRuns, stop);
     const models::Plan& plan = detector_->plan_for(images_);
     std::vector<std::vector<double>> ms(plan.steps().size());
     detector_->on_step([&](size_t step, double milliseconds) { ms[step].push_back(milliseconds); });
@@ -40,7 +50,54 @@ class BenchModel : public BenchSubject {
     return layers;
   }
 
+  Json device_facts() override {
+    if (!detector_->on_device()) return nullptr;
+    constexpr int kTransfers = 5;
+    constexpr double kMiB = 1 << 20;
+    std::vector<double> run, up, down;
+    for (int i = 0; i < kTransfers; ++i) {
+      run.push_back(session().time([&] { plan().run(models::DeviceResult::kPredictions); }));
+      up.push_back(host_ms([&] { plan().upload(images_), session().synchronize(); }));
+      down.push_back(host_ms([&] { plan().predictions(); }));
+    }
+    const double images = double(images_.size(0));
+    return {{"name", session().info().name},
+            {"device", to_string(session().device())},
+            {"ms_per_image", median(run) / images},
+            {"upload_ms_per_image", median(up) / images},
+            {"download_ms_per_image", median(down) / images},
+            {"kernels", plan().kernels(models::DeviceResult::kPredictions)},
+            {"arena_mib", double(plan().arena_bytes()) / kMiB},
+            {"workspace_mib", double(plan().workspace_bytes()) / kMiB},
+            {"weights_mib", double(detector_->device_network().weight_bytes()) / kMiB}};
+  }
+
  private:
+  models::DevicePlan& plan() { return detector_->device_plan_for(images_); }
+  DeviceSession& session() { return *detector_->device_network().backend().session; }
+
+  static double host_ms(const std::function<void()>& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  }
+
+  std::vector<BenchLayer> device_layers(int runs, const std::function<bool()>& stop) {
+    const auto& steps = plan().steps();
+    std::vector<std::vector<double>> ms(steps.size());
+    for (int i = 0; i < runs && !stop(); ++i) {
+      const std::vector<double> times = plan().time_steps();
+      for (size_t s = 0; s < times.size(); ++s) ms[s].push_back(times[s]);
+    }
+    std::vector<BenchLayer> layers;
+    for (size_t s = 0; s < ms.size(); ++s) {
+      const double time = median(ms[s]);
+      layers.push_back(
+          {steps[s].op, steps[s].scope, steps[s].detail, time, time > 0 ? steps[s].flops / time * 1e-6 : 0});
+    }
+    return layers;
+  }
+
   std::unique_ptr<models::Detector> detector_;
   Tensor images_;
   double flops_ = 0;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/common.h"
+#include "cli/output.h"
 #include "models/model.h"
 
 namespace mtyolo::cli {
@@ -14,7 +15,7 @@ namespace mtyolo::cli {
 struct BenchParams {
   std::string weights, cfg;  // a checkpoint, or a cfg that is run on random weights
   int size = 640, batch = 1;
-  std::string dtype = "fp32";  // bf16: `train` only
+  std::string dtype = "fp32";
 };
 
 // Time of one part of a run.
@@ -30,6 +31,8 @@ class BenchSubject {
   virtual ~BenchSubject() = default;
   virtual void once() = 0;  // one timed run
   virtual double flops() const = 0;
+  // More to report of a subject on a device; null: it runs on the CPU.
+  virtual Json device_facts() { return nullptr; }
   // Median times of the parts over a few runs of their own, so that the clock between them costs the total
   // nothing. `stop` is asked between runs.
   virtual std::vector<BenchLayer> layers(const std::function<bool()>& stop) = 0;

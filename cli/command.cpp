@@ -4,6 +4,7 @@
 #include <exception>
 #include <new>
 
+#include "cli/backend.h"
 #include "cli/build_info.h"
 #include "cli/output.h"
 #include "cli/signals.h"
@@ -58,6 +59,7 @@ int run_verb(const VerbEntry& entry, const std::vector<std::string>& words) {
     return 0;
   }
   apply_common(options, common);
+  if (!verb->takes_device()) refuse_device(common.device, entry.name);
   const ExitCode code = verb->run(common);
   if (!common.profile.empty()) profile::write(common.profile);
   return int(code);

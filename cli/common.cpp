@@ -4,30 +4,11 @@
 
 #include "core/log.h"
 #include "core/profile.h"
-#include "core/text.h"
 
 namespace mtyolo::cli {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-
-void check_device(const std::string& device) {
-  if (device.empty() || device == "cpu") return;
-  const bool numbers = device.find_first_not_of("0123456789,") == std::string::npos;
-  if (numbers || device.starts_with("cuda") || device.starts_with("gpu"))
-    throw Error({ExitCode::kUsage,
-                 "device",
-                 fmt::format("--device {}: this build has no CUDA", mtyolo::quoted(device)),
-                 {},
-                 {},
-                 "leave --device out or give cpu"});
-  throw Error({ExitCode::kUsage,
-               "device",
-               fmt::format("--device is {}, expected cpu", mtyolo::quoted(device)),
-               {},
-               {},
-               {}});
-}
 
 log::Level level_of(const CommonOptions& common) {
   if (common.quiet) return log::Level::kError;
@@ -39,7 +20,8 @@ log::Level level_of(const CommonOptions& common) {
 void register_common(Options& options, CommonOptions& common, const std::string& verb) {
   common.project = "runs/" + verb;
   options.group("Common options");
-  options.text("device", common.device, "cpu; this build has no CUDA");
+  options.text("device", common.device,
+               "cpu, the number of a GPU, or simt: the emulated device of tests; a GPU if there is one");
   options.integer("threads", common.threads, 0, kMaxThreads, "threads of the computation, 0 = all cores");
   options.toggle("low-memory", common.low_memory, "prefer less memory over speed");
   options.list("impl", common.impl, "OP=NAME: force an implementation; may be repeated");
@@ -58,7 +40,6 @@ void register_common(Options& options, CommonOptions& common, const std::string&
 
 void apply_common(const Options& options, const CommonOptions& common) {
   log::configure(level_of(common), common.log_file);
-  check_device(common.device);
   for (const std::string& note : options.notes()) log::info("note: {} has no effect here", note);
   if (common.low_memory) {
     ::mallopt(M_ARENA_MAX, 1);               // one heap for all threads

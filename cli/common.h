@@ -12,7 +12,7 @@
 namespace mtyolo::cli {
 
 struct CommonOptions {
-  std::string device;             // "" or "cpu"
+  std::string device;             // as given; cli/backend.h
   int threads = 0;                // 0 = all cores
   bool low_memory = false;        // prefer less memory over speed
   std::vector<std::string> impl;  // "conv2d=cpu.reference"
@@ -28,8 +28,7 @@ struct CommonOptions {
 // Registers the common flags under their own headline, after those of the verb.
 void register_common(Options& options, CommonOptions& common, const std::string& verb);
 
-// Logging, memory and profiling as asked for, and the notes of `options`. Throws Error{kUsage} when --device
-// names something this build cannot use.
+// Logging, memory and profiling as asked for, and the notes of `options`.
 void apply_common(const Options& options, const CommonOptions& common);
 
 // What ops run with: --threads.

@@ -1,6 +1,7 @@
 // mtyolo infer: detections of images.
 #include <chrono>
 
+#include "cli/backend.h"
 #include "cli/class_filter.h"
 #include "cli/infer_output.h"
 #include "cli/progress.h"
@@ -11,7 +12,6 @@
 #include "core/log.h"
 #include "data/sources.h"
 #include "models/model.h"
-#include "models/plan/detector.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -46,6 +46,7 @@ class Infer : public Verb {
     o.toggle("agnostic-nms", agnostic_, "suppress across classes");
     o.toggle("augment", augment_, "test-time augmentation: three scales, one mirrored");
     o.integer("batch-size", batch_, 1, 256, "images of one shape per pass");
+    add_dtype(o, dtype_);
     o.toggle("save-txt", save_txt_, "labels/<stem>.txt: class cx cy w h");
     o.toggle("save-conf", save_conf_, "confidence at the end of the label lines");
     o.toggle("save-crop", save_crop_, "crops/<class>/<stem>.jpg");
@@ -55,10 +56,11 @@ class Infer : public Verb {
     o.alias("conf", "conf-thres");
   }
 
+  bool takes_device() const override { return true; }
   ExitCode run(const CommonOptions& common) override {
     const std::vector<std::string> paths = data::list_sources(sources_);
     Context ctx = make_context(common);
-    load(ctx, make_impls(common));
+    load(ctx, common);
     open_output(common);
     Progress progress("infer", int64_t(paths.size()), common);
     for (size_t i = 0; i < paths.size() && !interrupted(); ++i) {
@@ -79,7 +81,7 @@ class Infer : public Verb {
   }
 
  private:
-  void load(Context& ctx, const ops::Impls& impls) {
+  void load(Context& ctx, const CommonOptions& common) {
     models::Model model = models::load_model(weights_, cfg_);
     std::vector<std::string> have;
     for (const models::Head& h : model.graph.heads) have.push_back(h.name);
@@ -93,7 +95,7 @@ class Infer : public Verb {
     params_.augment = augment_;
     for (const models::Head& h : model.graph.heads) head_names_.push_back(h.name);
     params_.head_conf_thres = parse_head_thresholds(conf_, head_names_, 0.25f);
-    detector_ = std::make_unique<models::Detector>(ctx, model.graph, model.weights, impls);
+    detector_ = make_detector(ctx, model.graph, model.weights, common, dtype_);
     const int stride = model.graph.max_stride;
     if (size_ % stride != 0) {
       size_ = (size_ + stride - 1) / stride * stride;
@@ -148,19 +150,28 @@ class Infer : public Verb {
     const data::Image& first = waiting_[0].input;
     const auto n = int64_t(waiting_.size());
     auto begin = Clock::now();
-    Tensor images = Tensor::empty({n, 3, first.height, first.width});
+    Tensor images =
+        Tensor::empty({n, 3, first.height, first.width}, detector_->on_device() ? DType::kU8 : DType::kF32);
     for (int64_t i = 0; i < n; ++i) data::image_to_tensor(waiting_[size_t(i)].input, images, i);
     const double pack_ms = ms_since(begin) / double(n);
 
     begin = Clock::now();
-    std::vector<Tensor> predictions;
-    if (augment_) predictions = detector_->forward_augmented(images);
-    else
-      for (const models::HeadOutput& out : detector_->forward(images)) predictions.push_back(out.predictions);
-    const double inference_ms = ms_since(begin) / double(n);
-
-    begin = Clock::now();
-    const auto found = detector_->suppress(predictions, params_);
+    double inference_ms = 0;
+    std::vector<std::vector<ops::Detection>> found;
+    if (detector_->on_device() && !augment_) {  // suppression included: nothing comes back before
+      found = detector_->detect(images, params_);
+      inference_ms = ms_since(begin) / double(n);
+      begin = Clock::now();
+    } else {
+      std::vector<Tensor> predictions;
+      if (augment_) predictions = detector_->forward_augmented(images);
+      else
+        for (const models::HeadOutput& out : detector_->forward(images))
+          predictions.push_back(out.predictions);
+      inference_ms = ms_since(begin) / double(n);
+      begin = Clock::now();
+      found = detector_->suppress(predictions, params_);
+    }
     const double nms_ms = ms_since(begin) / double(n);
     for (size_t i = 0; i < waiting_.size(); ++i) {
       waiting_[i].result.times.preprocess_ms += pack_ms;
@@ -209,7 +220,7 @@ class Infer : public Verb {
   }
 
   std::vector<std::string> sources_, conf_, classes_, heads_;
-  std::string weights_ = "yolov7.pt", cfg_;
+  std::string weights_ = "yolov7.pt", cfg_, dtype_ = "fp32";
   int size_ = 640, max_det_ = 300, batch_ = 1, line_width_ = 0;
   double iou_ = 0.45;
   bool square_ = false, agnostic_ = false, augment_ = false, nosave_ = false;

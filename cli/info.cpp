@@ -1,4 +1,5 @@
 // mtyolo info: a weight file, a cfg or a run; without one, what this machine and this build are.
+#include "cli/backend.h"
 #include "cli/build_info.h"
 #include "cli/machine.h"
 #include "cli/model_facts.h"
@@ -7,6 +8,7 @@
 #include "core/fault.h"
 #include "core/yaml.h"
 #include "core/zip.h"
+#include "cuda/cuda_device.h"
 #include "data/image.h"
 #include "models/cfg.h"
 #include "models/weights/limits.h"
@@ -93,7 +95,7 @@ std::string machine_text(const MachineInfo& m) {
   row("gpu", or_none(fmt::format("{}", fmt::join(m.gpus, ", "))));
   row("gpu driver", or_none(m.gpu_driver));
   row("cuda toolkit", toolkit_text(m));
-  row("cuda in build", "none (compiled architectures: none)");
+  row("cuda in build", cuda_archs().empty() ? "none" : "kernels for " + cuda_archs());
   return text;
 }
 
@@ -110,11 +112,14 @@ class Info : public Verb {
     o.toggle("tensors", request_.tensors, "every tensor: name dtype shape sum abs_sum sha256");
     o.toggle("memory", request_.memory, "what inference on one image takes");
     o.toggle("flops", request_.flops, "work of one image");
-    o.toggle("impls", request_.impls, "what runs each convolution, and why others do not");
+    o.toggle("impls", request_.impls, "what runs each convolution (on --device), and why others do not");
+    add_dtype(o, request_.dtype);
     o.image_size("img-size", request_.img_size, "side of the input that shapes and work are for");
   }
 
+  bool takes_device() const override { return true; }
   ExitCode run(const CommonOptions& common) override {
+    if (!request_.impls) refuse_device(common.device, "info without --impls");
     if (request_.subject.empty()) return show_machine(common);
     const InfoSubject subject = read_subject(request_, common);
     if (common.json) print_json(info_document(subject, request_, common));

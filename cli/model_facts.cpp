@@ -231,7 +231,7 @@ std::string info_text(const InfoSubject& subject, const InfoRequest& request, co
         "{:.2f} GFLOPs for one image at {}x{}, {:.2f} in deploy form (2 x multiply-adds of convolutions)\n",
         work.built, size, size, work.fused);
   }
-  if (request.impls) text += impls_text(impl_facts(model, size, common));
+  if (request.impls) text += impls_text(impl_facts(model, size, common, request.dtype));
   return text;
 }
 
@@ -245,7 +245,7 @@ Json info_document(const InfoSubject& subject, const InfoRequest& request, const
     add_model_json(*subject.model, size, d);
     if (request.layers) d["layers"] = layers_json(layer_facts(subject.model->graph, size));
     if (request.memory) d["memory"] = memory_json(memory_facts(*subject.model, size, common));
-    if (request.impls) d["impls"] = impls_json(impl_facts(*subject.model, size, common));
+    if (request.impls) d["impls"] = impls_json(impl_facts(*subject.model, size, common, request.dtype));
   }
   if (request.tensors) d["tensors"] = tensor_json(all_digests(*subject.checkpoint));
   return d;

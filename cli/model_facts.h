@@ -12,8 +12,9 @@ namespace mtyolo::cli {
 
 // What was asked for.
 struct InfoRequest {
-  std::string subject;  // weight file, run folder, cfg file or shipped name
-  std::string cfg;      // --cfg
+  std::string subject;         // weight file, run folder, cfg file or shipped name
+  std::string cfg;             // --cfg
+  std::string dtype = "fp32";  // of --impls on a device
   int img_size = 640;
   bool layers = false, tensors = false, memory = false, flops = false, impls = false;
 };

@@ -1,5 +1,7 @@
 #include "cli/model_tables.h"
 
+#include "cli/backend.h"
+
 #include "models/plan/fold.h"
 #include "models/plan/plan.h"
 #include "ops/blocked/winograd.h"
@@ -119,8 +121,29 @@ std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string
   return fmt::format("blocked.{}.{}", winograd ? "winograd" : "igemm", ops::blocked::kernels().isa);
 }
 
-std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const CommonOptions& common) {
+// Steps of the plan of a device, siblings under all their names.
+std::vector<ImplFacts> device_impl_facts(const models::Model& model, int size, const CommonOptions& common,
+                                         const std::string& dtype) {
+  Context ctx = make_context(common);
+  const auto detector = make_detector(ctx, model.graph, model.weights, common, dtype);
+  const Tensor image = Tensor::empty({1, 3, size, size});
+  std::vector<ImplFacts> facts;
+  for (const models::DevicePlan::StepInfo& step : detector->device_plan_for(image).steps()) {
+    ImplFacts f{step.scope, step.op, step.detail, step.impl, "none", ""};
+    for (size_t i = 1; i < step.nodes.size(); ++i)
+      f.node += " + " + detector->graph().nodes[size_t(step.nodes[i])].scope;
+    if (step.op == "conv2d")
+      f.passed_over = fmt::format("{} configurations: stand after it in the list, nothing is measured",
+                                  step.other_configs);
+    facts.push_back(std::move(f));
+  }
+  return facts;
+}
+
+std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const CommonOptions& common,
+                                  const std::string& dtype) {
   using Conv = ops::Conv2dForward;
+  if (!common.device.empty() && common.device != "cpu") return device_impl_facts(model, size, common, dtype);
   const ops::Impls impls = make_impls(common);
   const std::string forced = impls.forced(Conv::kName);
   const std::vector<Shape> shapes = models::infer_shapes(model.graph, 1, size, size);

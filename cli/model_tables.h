@@ -37,14 +37,16 @@ MemoryFacts memory_facts(const models::Model& model, int size, const CommonOptio
 std::string memory_text(const MemoryFacts& memory, int size);
 Json memory_json(const MemoryFacts& memory);
 
-// What runs a convolution node, and why the implementations listed before or after it do not.
+// What runs a convolution node, and why the implementations listed before or after it do not. On a device
+// (--device): what runs each step of the plan.
 struct ImplFacts {
   std::string node, what, input;
   std::string plan;     // kernels of the compiled plan (infer)
   std::string unfused;  // implementation of a node-by-node run
   std::string passed_over;
 };
-std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const CommonOptions& common);
+std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const CommonOptions& common,
+                                  const std::string& dtype);
 std::string impls_text(const std::vector<ImplFacts>& impls);
 Json impls_json(const std::vector<ImplFacts>& impls);
 

@@ -1,4 +1,5 @@
 // mtyolo val: how well a network does on a labelled set.
+#include "cli/backend.h"
 #include "cli/class_filter.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -26,6 +27,7 @@ class Val : public Verb {
     o.text("cfg", cfg_, "model description, when the weights bring none");
     o.image_size("img-size", size_, "longest side of the network input");
     o.integer("batch-size", batch_, 1, 1024, "images of one shape that are loaded together");
+    add_dtype(o, dtype_);
     o.real("conf-thres", conf_, 0, 1, "confidence threshold");
     o.real("iou-thres", iou_, 0, 1, "IoU threshold of suppression");
     o.integer("max-det", max_det_, 1, 100000, "detections kept per image");
@@ -45,12 +47,13 @@ class Val : public Verb {
     options_ = &o;
   }
 
+  bool takes_device() const override { return true; }
   ExitCode run(const CommonOptions& common) override {
     settle();
     Context ctx = make_context(common);
     const data::DataCfg cfg = data::read_data_cfg(
         data_file_, task_ == "train" ? data::DataCfgUse::kPaths : data::DataCfgUse::kValPaths);
-    load(ctx, cfg, make_impls(common));
+    load(ctx, cfg, common);
     const auto dataset = open(cfg, ctx.pool().size());
     const std::string folder = wants_folder() ? make_run_folder(common) : "";
     ValOutputParams files{folder, save_json_, save_txt_ || save_hybrid_, save_conf_, {}};
@@ -76,7 +79,7 @@ class Val : public Verb {
 
   bool wants_folder() const { return task_ != "speed" || save_json_ || save_txt_ || save_hybrid_; }
 
-  void load(Context& ctx, const data::DataCfg& cfg, const ops::Impls& impls) {
+  void load(Context& ctx, const data::DataCfg& cfg, const CommonOptions& common) {
     models::Model model = models::load_model(weights_, cfg_);
     names_ = cfg.names;
     if (!single_cls_) check_same_classes(model.graph, cfg, weights_);
@@ -94,7 +97,7 @@ class Val : public Verb {
       size_ = (size_ + stride_ - 1) / stride_ * stride_;
       log::warning("--img-size is not a multiple of {}: {} is used", stride_, size_);
     }
-    detector_ = std::make_unique<models::Detector>(ctx, model.graph, model.weights, impls);
+    detector_ = make_detector(ctx, model.graph, model.weights, common, dtype_);
   }
 
   std::unique_ptr<data::Dataset> open(const data::DataCfg& cfg, int threads) const {
@@ -192,7 +195,7 @@ class Val : public Verb {
   }
 
   const Options* options_ = nullptr;
-  std::string data_file_, weights_, cfg_, task_ = "val", metric_ = "coco";
+  std::string data_file_, weights_, cfg_, task_ = "val", metric_ = "coco", dtype_ = "fp32";
   std::vector<std::string> heads_;
   int size_ = 640, batch_ = 32, max_det_ = 300, stride_ = kMinStride;
   double conf_ = 0.001, iou_ = 0.65;

@@ -18,6 +18,8 @@ class Verb {
   virtual void register_options(Options& options) = 0;
   // Does the work: results through cli/output.h, messages through core/log.h. Throws Error.
   virtual ExitCode run(const CommonOptions& common) = 0;
+  // Whether it looks at --device itself; for other verbs a device is refused before they run.
+  virtual bool takes_device() const { return false; }
 };
 
 struct VerbEntry {

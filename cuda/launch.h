@@ -16,10 +16,23 @@
 
 namespace mtyolo::MTYOLO_KERNEL_NS {
 
+#ifdef MTYOLO_SIMT
+using LaunchSite = Site;
+#else
+// On the host nvcc's Site is empty too, since kernels share it.
+struct LaunchSite {
+  const char* file = "";
+  int line = 0;
+  static LaunchSite here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
+#endif
+
 struct LaunchDims {
   Dim3 grid, block;
   size_t shared_bytes = 0;  // dynamic, at most 227 KiB
-  Site site = Site::here();
+  LaunchSite site = LaunchSite::here();
 };
 
 #ifdef MTYOLO_SIMT
@@ -47,9 +60,15 @@ void launch(void (*kernel)(Params...), const LaunchDims& dims, KernelStream stre
   config.dynamicSmemBytes = dims.shared_bytes;
   config.stream = static_cast<cudaStream_t>(stream.handle);
   if (error == cudaSuccess) error = cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
-  if (error != cudaSuccess)
-    launch_failed(cudaGetErrorName(error), cudaGetErrorString(error), dims.grid, dims.block,
-                  dims.shared_bytes);
+  cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
+  if (error == cudaSuccess && synchronize_launches() &&
+      cudaStreamIsCapturing(config.stream, &recording) == cudaSuccess &&
+      recording == cudaStreamCaptureStatusNone)
+    error = cudaStreamSynchronize(config.stream);
+  if (error == cudaSuccess) return;
+  cudaGetLastError();
+  launch_failed(int(error), cudaGetErrorName(error), cudaGetErrorString(error),
+                {dims.site.file, dims.site.line, dims.grid, dims.block, dims.shared_bytes});
 }
 
 #endif

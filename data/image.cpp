@@ -161,21 +161,31 @@ std::string image_decoders() {
 #endif
 }
 
-void image_to_tensor(const Image& image, Tensor& batch, int64_t n) {
-  MTYOLO_CHECK(batch.rank() == 4 && batch.size(1) == 3 && batch.size(2) == image.height &&
-                   batch.size(3) == image.width && batch.is_contiguous() && n >= 0 && n < batch.size(0),
-               "image_to_tensor: image {} of {}, expected a slot for 3 x {} x {}", n, batch, image.height,
-               image.width);
+namespace {
+
+template <class T, class Convert>
+void fill_planes(const Image& image, T* batch, int64_t n, Convert convert) {
   const size_t plane = size_t(image.width) * size_t(image.height);
-  float* first = batch.data<float>() + size_t(n) * plane * 3;
+  T* first = batch + size_t(n) * plane * 3;
   // One plane at a time within a row: planes are often whole pages apart, where three streams of stores
   // collide.
   for (int y = 0; y < image.height; ++y)
     for (size_t c = 0; c < 3; ++c) {
       const uint8_t* from = image.row(y) + c;
-      float* to = first + c * plane + size_t(y) * size_t(image.width);
-      for (int x = 0; x < image.width; ++x) to[x] = kFractions[from[3 * x]];
+      T* to = first + c * plane + size_t(y) * size_t(image.width);
+      for (int x = 0; x < image.width; ++x) to[x] = convert(from[3 * x]);
     }
+}
+
+}  // namespace
+
+void image_to_tensor(const Image& image, Tensor& batch, int64_t n) {
+  MTYOLO_CHECK(batch.rank() == 4 && batch.size(1) == 3 && batch.size(2) == image.height &&
+                   batch.size(3) == image.width && batch.is_contiguous() && n >= 0 && n < batch.size(0),
+               "image_to_tensor: image {} of {}, expected a slot for 3 x {} x {}", n, batch, image.height,
+               image.width);
+  if (batch.dtype() == DType::kU8) fill_planes(image, batch.data<uint8_t>(), n, [](uint8_t v) { return v; });
+  else fill_planes(image, batch.data<float>(), n, [](uint8_t v) { return kFractions[v]; });
 }
 
 }  // namespace mtyolo::data

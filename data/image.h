@@ -87,8 +87,8 @@ std::array<double, 4> map_to_source(const Letterbox& done, const std::array<doub
 Image load_scaled(const Image& image, int size, bool augment);
 ImageSize scaled_size(const ImageSize& image, int size);  // of its result
 
-// Writes u8 R,G,B pixels as planes of float(value) / 255 into image `n` of `batch` [N,3,H,W] f32, contiguous,
-// on the host. Throws Error{"check"} when the sizes differ.
+// Writes u8 R,G,B pixels as planes into image `n` of `batch` [N,3,H,W], contiguous, on the host: u8 as they
+// are, f32 as float(value) / 255. Throws Error{"check"} when the sizes differ.
 void image_to_tensor(const Image& image, Tensor& batch, int64_t n = 0);
 
 }  // namespace mtyolo::data

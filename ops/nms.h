@@ -15,6 +15,7 @@ struct Detection {
   float confidence = 0;
   int class_id = 0;  // index among the columns given, or as mapped by the caller
   int head = 0;
+  bool operator==(const Detection&) const = default;
 };
 
 struct NmsParams {
@@ -28,6 +29,7 @@ struct NmsParams {
   // With one class the score is the objectness alone. Off for a one-class head that was split from a head
   // with several classes: there it remains objectness * class score.
   bool one_class_score_is_objectness = true;
+  bool operator==(const NmsParams&) const = default;
 };
 
 // Candidates of one image above the threshold, in row order then class order.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -22,6 +21,7 @@ Stream::Stream() { streams().push_back(this); }
 Stream::~Stream() { std::erase(streams(), this); }
 
 void Stream::enqueue(std::function<void()> work) {
+  if (captured_ != nullptr) return captured_->push_back(std::move(work));
   if (options().streams == StreamMode::kAtOnce && queue_.empty()) return work();
   queue_.push_back({std::move(work), nullptr});
 }

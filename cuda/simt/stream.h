@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "cuda/dims.h"
 
@@ -30,6 +31,9 @@ class Stream {
   void record(const std::shared_ptr<Event>& event);  // done when all work queued before is
   void wait(const std::shared_ptr<Event>& event);    // work queued from now on runs after it
   void synchronize();                                // runs until this stream is empty
+  // From here on work is appended to `work` instead of being queued; null ends that.
+  void capture(std::vector<std::function<void()>>* work) { captured_ = work; }
+  bool capturing() const { return captured_ != nullptr; }
   KernelStream handle() { return {this}; }
 
  private:
@@ -39,6 +43,7 @@ class Stream {
   };
   static bool step(uint64_t draw);  // runs one item of any ready stream
   std::deque<Item> queue_;
+  std::vector<std::function<void()>>* captured_ = nullptr;
 };
 
 // What a KernelStream names; the default stream for null.

@@ -13,6 +13,19 @@ namespace {
 // Arenas are large: a few shapes at a time are enough for rectangular inference.
 constexpr size_t kPlansKept = 2;
 
+// What `is_it` finds, moved to the front; null when there is none, and then the oldest is gone if the list is
+// full.
+template <class Item, class Is>
+Item* most_recent(std::list<Item>& items, Is&& is_it) {
+  const auto found = std::find_if(items.begin(), items.end(), is_it);
+  if (found == items.end()) {
+    if (items.size() == kPlansKept) items.pop_back();
+    return nullptr;
+  }
+  items.splice(items.begin(), items, found);
+  return &items.front();
+}
+
 // Adds `rows` of one pass, with boxes brought back to the scale and orientation of the original.
 void append_rows(const Tensor& pass, double scale, bool mirrored, float width, Tensor& all,
                  int64_t first_row) {
@@ -67,30 +80,48 @@ Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, c
   else eager_ = std::make_unique<Eager>(Eager{graph, weights, impls, {}});
 }
 
+Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, DeviceBackend backend,
+                   KernelMath math)
+    : ctx_(ctx),
+      device_network_(std::make_shared<DeviceNetwork>(ctx, std::move(backend), graph, weights, math)) {}
+
 Detector::Compiled& Detector::compiled_for(const Shape& shape) {
-  const auto found =
-      std::find_if(compiled_.begin(), compiled_.end(), [&](const Compiled& c) { return c.shape == shape; });
-  if (found != compiled_.end()) {
-    compiled_.splice(compiled_.begin(), compiled_, found);
-    return compiled_.front();
-  }
-  if (compiled_.size() == kPlansKept) {
-    compiled_.pop_back();
-    ctx_.allocator()->release_cached();
-  }
+  const size_t before = compiled_.size();
+  if (Compiled* found = most_recent(compiled_, [&](const Compiled& c) { return c.shape == shape; }))
+    return *found;
+  if (compiled_.size() < before) ctx_.allocator()->release_cached();
   auto plan = std::make_unique<Plan>(network_, shape[0], shape[2], shape[3], options_);
   Plan::State state = plan->make_state(ctx_);
   compiled_.push_front({shape, std::move(plan), std::move(state)});
   return compiled_.front();
 }
 
+DevicePlan& Detector::device_plan_for(const Tensor& images) {
+  MTYOLO_CHECK(on_device(), "the detector runs on the CPU");
+  const Shape& s = images.shape();
+  const size_t before = device_plans_.size();
+  const auto is_it = [&](const CompiledOnDevice& c) { return c.shape == s && c.type == images.dtype(); };
+  if (CompiledOnDevice* found = most_recent(device_plans_, is_it)) return *found->plan;
+  if (device_plans_.size() < before) device_network_->backend().session->allocator()->release_cached();
+  auto plan = std::make_unique<DevicePlan>(device_network_, s[0], s[2], s[3], images.dtype());
+  device_plans_.push_front({s, images.dtype(), std::move(plan)});
+  return *device_plans_.front().plan;
+}
+
 const Plan& Detector::plan_for(const Tensor& images) {
-  MTYOLO_CHECK(network_ != nullptr, "there is no plan: --impl forces another convolution");
+  MTYOLO_CHECK(network_ != nullptr, "there is no plan for the CPU: {}",
+               on_device() ? "the detector runs on a device" : "--impl forces another convolution");
   return *compiled_for(images.shape()).plan;
 }
 
 const std::vector<HeadOutput>& Detector::forward(const Tensor& images) {
   const profile::Scope scope("forward");
+  if (on_device()) {
+    DevicePlan& plan = device_plan_for(images);
+    plan.upload(images);
+    plan.run(DeviceResult::kPredictions);
+    return plan.predictions();
+  }
   if (eager_) {
     const auto values = run_eagerly(ctx_, eager_->impls, eager_->graph, eager_->weights, as_float(images));
     eager_->outputs.clear();
@@ -131,11 +162,31 @@ std::vector<Tensor> Detector::forward_augmented(const Tensor& images) {
 }
 
 std::vector<std::vector<ops::Detection>> Detector::detect(const Tensor& images, const DetectParams& params) {
+  if (on_device() && !params.augment) return detect_on_device(images, params);
   std::vector<Tensor> predictions;
   if (params.augment) predictions = forward_augmented(images);
   else
     for (const HeadOutput& out : forward(images)) predictions.push_back(out.predictions);
   return suppress(predictions, params);
+}
+
+std::vector<std::vector<ops::Detection>> Detector::detect_on_device(const Tensor& images,
+                                                                    const DetectParams& params) {
+  const profile::Scope scope("detect");
+  DevicePlan& plan = device_plan_for(images);
+  plan.upload(images);
+  plan.set_detection(params);
+  plan.run(DeviceResult::kDetections);
+  std::vector<int64_t> overflown;
+  auto found = plan.detections(overflown);
+  if (overflown.empty()) return found;
+  const std::vector<HeadOutput>& all = plan.predictions();
+  for (const int64_t i : overflown) {
+    std::vector<Tensor> image;
+    for (const HeadOutput& head : all) image.push_back(head.predictions.slice(0, i, i + 1));
+    found[size_t(i)] = suppress(image, params)[0];
+  }
+  return found;
 }
 
 std::vector<std::vector<ops::Detection>> Detector::suppress(

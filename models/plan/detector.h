@@ -5,16 +5,10 @@
 #include <list>
 #include <memory>
 
+#include "models/plan/device_plan.h"
 #include "models/plan/plan.h"
-#include "ops/nms.h"
 
 namespace mtyolo::models {
-
-struct DetectParams {
-  ops::NmsParams nms;
-  std::vector<float> head_conf_thres;  // per head of the graph; empty = nms.conf_thres for all
-  bool augment = false;                // test-time augmentation (eval.md section 5)
-};
 
 class Detector {
  public:
@@ -24,14 +18,21 @@ class Detector {
   Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
            PlanOptions options = {});
 
-  const Graph& graph() const { return eager_ ? eager_->graph : network_->graph(); }
+  // On a device: everything between the images and the results runs there.
+  Detector(Context& ctx, const Graph& graph, const StateDict& weights, DeviceBackend backend,
+           KernelMath math);
+
+  const Graph& graph() const {
+    return eager_ ? eager_->graph : on_device() ? device_network_->graph() : network_->graph();
+  }
+  bool on_device() const { return device_network_ != nullptr; }
 
   // One output per head, valid until the next call. images [N,3,H,W] f32 in 0..1 or u8; sides multiples of
   // max_stride.
   const std::vector<HeadOutput>& forward(const Tensor& images);
 
   // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing
-  // confidence.
+  // confidence. On a device the predictions stay there unless an image has too many candidates.
   std::vector<std::vector<ops::Detection>> detect(const Tensor& images, const DetectParams& params);
   // Suppression alone, of predictions per head [N, rows, 5 + nc]; `added` (per image, or empty) takes part.
   std::vector<std::vector<ops::Detection>> suppress(
@@ -42,6 +43,8 @@ class Detector {
 
   // The plan of these images' shape. Throws Error while another convolution than the plan's own is forced.
   const Plan& plan_for(const Tensor& images);
+  DevicePlan& device_plan_for(const Tensor& images);  // of a detector on a device
+  const DeviceNetwork& device_network() const { return *device_network_; }
   // Every forward tells it how long each step of its plan took; an empty one ends that.
   void on_step(Plan::StepTimer timer) { step_timer_ = std::move(timer); }
 
@@ -57,14 +60,22 @@ class Detector {
     std::unique_ptr<Plan> plan;
     Plan::State state;
   };
+  struct CompiledOnDevice {
+    Shape shape;
+    DType type;
+    std::unique_ptr<DevicePlan> plan;
+  };
   Compiled& compiled_for(const Shape& shape);
+  std::vector<std::vector<ops::Detection>> detect_on_device(const Tensor& images, const DetectParams& params);
 
   Context& ctx_;
   PlanOptions options_;
-  std::shared_ptr<const Network> network_;  // null when eager_ is set
+  std::shared_ptr<const Network> network_;  // null when eager_ or device_network_ is set
   std::unique_ptr<Eager> eager_;
   Plan::StepTimer step_timer_;
   std::list<Compiled> compiled_;  // most recently used first
+  std::shared_ptr<const DeviceNetwork> device_network_;
+  std::list<CompiledOnDevice> device_plans_;
 };
 
 }  // namespace mtyolo::models

@@ -1,7 +1,6 @@
 #include "models/plan/network.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/profile.h"
 
@@ -40,7 +39,9 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     network->cross_stitches_[node.id] = ops::blocked::pack_cross_stitch(weight->to(DType::kF32));
   }
   host_allocator()->release_cached();  // folded weights on their way to the packed ones
-  network->merge_epilogues();
+  Epilogues epilogues = merge_epilogues(network->graph_);
+  for (auto& [id, step] : network->convs_) step.epilogue = epilogues.of_conv.at(id);
+  network->value_of_ = std::move(epilogues.value_of);
   return network;
 }
 
@@ -50,43 +51,6 @@ size_t Network::weight_bytes() const {
     bytes += step.winograd ? step.winograd->size_bytes() : step.direct->size_bytes();
   for (const auto& [id, weight] : cross_stitches_) bytes += weight.size_bytes();
   return bytes;
-}
-
-void Network::merge_epilogues() {
-  value_of_.resize(graph_.nodes.size());
-  std::iota(value_of_.begin(), value_of_.end(), 0);
-  std::vector<std::vector<int>> users(graph_.nodes.size());
-  for (const GraphNode& node : graph_.nodes)
-    for (int input : node.inputs) users[size_t(input)].push_back(node.id);
-  std::vector<bool> is_output(graph_.nodes.size(), false);
-  for (const Head& head : graph_.heads)
-    for (int id : head.raw) is_output[size_t(id)] = true;
-
-  const auto sole_user = [&](int id) {
-    return users[size_t(id)].size() == 1 && !is_output[size_t(id)] ? users[size_t(id)][0] : -1;
-  };
-  std::vector<bool> merged(graph_.nodes.size(), false);
-  for (auto& [id, step] : convs_) {
-    int last = id;
-    int next = sole_user(last);
-    if (next >= 0 && std::holds_alternative<ops::Activation>(graph_.nodes[size_t(next)].attrs)) {
-      step.activation = std::get<ops::Activation>(graph_.nodes[size_t(next)].attrs);
-      last = next;
-      next = sole_user(last);
-    }
-    if (next >= 0 && std::holds_alternative<ops::Add>(graph_.nodes[size_t(next)].attrs) &&
-        !merged[size_t(next)]) {
-      const auto& inputs = graph_.nodes[size_t(next)].inputs;
-      const int other = inputs[0] == last ? inputs[1] : inputs[0];
-      // The other summand must exist when the convolution runs.
-      if (other < id && other != last) {
-        step.residual = other;
-        merged[size_t(next)] = true;
-        last = next;
-      }
-    }
-    for (int node = id; node != last; node = users[size_t(node)][0]) value_of_[size_t(node)] = last;
-  }
 }
 
 }  // namespace mtyolo::models

@@ -5,19 +5,18 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 
+#include "models/plan/epilogues.h"
 #include "models/plan/fold.h"
 #include "ops/blocked/winograd.h"
 
 namespace mtyolo::models {
 
-// A convolution with what follows it: y = activation(conv(x)) + residual.
+// A convolution with what follows it.
 struct ConvStep {
   std::shared_ptr<const ops::blocked::PackedConv> direct;  // one of the two
   std::shared_ptr<const ops::blocked::WinogradConv> winograd;
-  ops::Activation activation;
-  std::optional<int> residual;  // node id
+  Epilogue epilogue;
 };
 
 class Network {
@@ -28,15 +27,13 @@ class Network {
                                               bool allow_winograd = true);
 
   const Graph& graph() const { return graph_; }
-  // The node whose value a node's value is stored as: a convolution and the nodes merged into it share the
-  // last one.
-  int value_of(int node) const { return value_of_[size_t(node)]; }
+  int value_of(int node) const { return value_of_[size_t(node)]; }  // Epilogues::value_of
+  const std::vector<int>& values() const { return value_of_; }
   const ConvStep& conv(int node) const { return convs_.at(node); }
   const Tensor& cross_stitch(int node) const { return cross_stitches_.at(node); }  // packed
   size_t weight_bytes() const;
 
  private:
-  void merge_epilogues();
   Graph graph_;
   std::vector<int> value_of_;
   std::map<int, ConvStep> convs_;  // by convolution node

@@ -38,7 +38,7 @@ class Plan::Compiler {
 
   MapIn use(int node) {
     const int id = net_.value_of(node);
-    const int root = layout_.root(id);
+    const int root = layout_.places().root(id);
     const PlanValue owner = layout_.value(root), v = layout_.value(id);
     const int step = int(plan_.runs_.size());
     int& buffer = buffer_of_[size_t(root)];
@@ -51,7 +51,7 @@ class Plan::Compiler {
       places_.push_back(std::make_shared<int64_t>(0));
     }
     plan_.buffers_[size_t(buffer)].last_step = step;
-    const int n = int(plan_.n_), first = layout_.channel_in_root(id);
+    const int n = int(plan_.n_), first = layout_.places().channel_in_root(id);
     return [place = places_[size_t(buffer)], owner, n, first, channels = v.channels](const State& state) {
       const blocked::Map map = blocked::make_map(state.arena_.data<float>() + *place, n, owner.channels,
                                                  owner.h, owner.w, owner.halo, owner.pixel);
@@ -70,10 +70,10 @@ class Plan::Compiler {
   void emit(const GraphNode& node, const ops::Conv2d&) {
     const ConvStep& step = net_.conv(node.id);
     MapIn x = use(node.inputs[0]), y = use(node.id), residual;
-    if (step.residual) residual = use(*step.residual);
+    if (step.epilogue.residual) residual = use(*step.epilogue.residual);
     plan_.add_step(node, detail(node.inputs[0]) + " -> " + detail(node.id),
-                   [direct = step.direct, winograd = step.winograd, activation = step.activation, x, y,
-                    residual](Context& ctx, State& state) {
+                   [direct = step.direct, winograd = step.winograd, activation = step.epilogue.activation, x,
+                    y, residual](Context& ctx, State& state) {
                      blocked::ConvCall call{x(state), y(state), {}, activation};
                      if (residual) call.residual = residual(state);
                      if (winograd) blocked::conv2d(ctx, *winograd, call);
@@ -109,7 +109,7 @@ class Plan::Compiler {
   }
 
   void emit(const GraphNode& node, const ops::Concat&) {
-    const std::vector<int>& copied = layout_.copied_inputs(node.id);
+    const std::vector<int>& copied = layout_.places().copied_inputs(node.id);
     plan_.copied_concat_inputs_ += int(copied.size());
     if (copied.empty()) return;
     std::vector<std::pair<MapIn, int>> parts;  // what to copy, first channel in the result

@@ -3,18 +3,16 @@
 
 #include <vector>
 
+#include "models/plan/concat_places.h"
 #include "models/plan/plan.h"
 
 namespace mtyolo::models {
 
-// The place of one value: a channel range of a buffer. Concatenated values share one buffer (zero-copy
-// concat).
+// One value: a buffer, or a channel range of one.
 struct PlanValue {
   bool stored = false;
   int channels = 0, h = 0, w = 0, pixel = ops::blocked::kBlock;
-  int parent = -1;         // value that contains this one, -1 = has a buffer of its own
-  int parent_channel = 0;  // first channel inside the parent
-  int halo = 0;            // of the buffer; only on values without parent
+  int halo = 0;  // of the buffer; only on values that own one
 };
 
 class PlanLayout {
@@ -22,17 +20,12 @@ class PlanLayout {
   PlanLayout(const Network& network, const std::vector<Shape>& shapes);
 
   const PlanValue& value(int id) const { return values_[size_t(id)]; }
-  // The value that owns the buffer, and the channel in it where `id` begins.
-  int root(int id) const;
-  int channel_in_root(int id) const;
-  // Positions of a concat's inputs that need a copy.
-  const std::vector<int>& copied_inputs(int concat) const { return copied_[size_t(concat)]; }
+  const ConcatPlaces& places() const { return places_; }
 
  private:
-  void place_concat(const Network& network, const GraphNode& node);
   void grow_halos(const Network& network);
+  ConcatPlaces places_;
   std::vector<PlanValue> values_;
-  std::vector<std::vector<int>> copied_;
 };
 
 }  // namespace mtyolo::models

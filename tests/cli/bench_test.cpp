@@ -120,6 +120,21 @@ TEST_CASE("bench: --against compares with an earlier file and fails on a slowdow
   }
 }
 
+TEST_CASE("bench: a model on a device is timed apart from its transfers", "[cli][bench]") {
+  const CommandResult r =
+      run_mtyolo({"bench", "model", "demo", "--device", "simt", "--dtype", "fp16", "--img-size", "32",
+                  "--reps", "1", "--warmup", "0", "--min-time", "0", "--json", "--verbose"});
+  INFO(r.err);
+  REQUIRE(r.exit_code == 0);
+  const nlohmann::json b = nlohmann::json::parse(r.out)["benchmarks"][0];
+  CHECK(b["name"] == "model/demo/32/1/fp16/simt");
+  CHECK(b["device"]["kernels"].get<int>() == int(b["layers"].size()) + 1);  // decoding is no layer
+  for (const char* field :
+       {"ms_per_image", "upload_ms_per_image", "download_ms_per_image", "arena_mib", "weights_mib"})
+    CHECK(b["device"][field].get<double>() > 0);
+  CHECK(run_mtyolo({"bench", "train", "demo", "--device", "simt"}).exit_code == 2);
+}
+
 TEST_CASE("bench: what cannot be timed is refused by name", "[cli][bench]") {
   CHECK(run_mtyolo({"bench"}).exit_code == 2);
   const CommandResult later = run_mtyolo({"bench", "kernels"});
@@ -133,5 +148,5 @@ TEST_CASE("bench: what cannot be timed is refused by name", "[cli][bench]") {
   CHECK(run_mtyolo({"bench", "model", "no_such.pt"}).exit_code == 4);
   const CommandResult type = run_mtyolo({"bench", "model", "yolov7-tiny", "--dtype", "bf16"});
   CHECK(type.exit_code == 2);
-  CHECK(type.err.find("goes with bench train") != std::string::npos);
+  CHECK(type.err.find("inference on the CPU computes in fp32") != std::string::npos);
 }

@@ -218,3 +218,39 @@ TEST_CASE("infer: --augment, --square and --agnostic-nms run and change what is 
   INFO(flag);
   CHECK(detections(s.infer(words)).at("images").at(0).at("detections") != plain);
 }
+
+TEST_CASE("infer: the emulated device finds what the CPU finds, alone and in batches") {
+  const Setup s;
+  for (const std::string batch : {"1", "2"}) {
+    const std::vector<std::string> words{s.pictures, "--json",   "--nosave", kLow, "--max-det",
+                                         "4",        "--square", "--batch",  batch};
+    std::vector<std::string> there = words;
+    there.insert(there.end(), {"--device", "simt"});
+    const json want = detections(s.infer(words)), got = detections(s.infer(there));
+    REQUIRE(got.at("images").size() == want.at("images").size());
+    for (size_t i = 0; i < want.at("images").size(); ++i) {
+      const json &a = got["images"][i]["detections"], &b = want["images"][i]["detections"];
+      REQUIRE(a.size() == 4);
+      for (size_t k = 0; k < a.size(); ++k) {
+        CHECK(a[k]["class_id"] == b[k]["class_id"]);
+        CHECK(a[k]["confidence"].get<double>() == Approx(b[k]["confidence"].get<double>()).epsilon(1e-4));
+        for (size_t c = 0; c < 4; ++c)
+          CHECK(a[k]["box"][c].get<double>() == Approx(b[k]["box"][c].get<double>()).margin(1e-2));
+      }
+    }
+  }
+}
+
+TEST_CASE("infer: a device that is not there and a type the CPU does not compute in are refused") {
+  const Setup s;
+  const auto refusal = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {s.pictures + "/a.png", "--nosave"});
+    const CommandResult r = s.infer(words);
+    CHECK(r.exit_code == 2);
+    return r.err;
+  };
+  CHECK_THAT(refusal({"--device", "tpu"}), Catch::Contains("expected cpu, the number of a GPU, or simt"));
+  CHECK_THAT(refusal({"--device", "9999"}), Catch::Contains("--device '9999': "));
+  CHECK_THAT(refusal({"--dtype", "fp16", "--device", "cpu"}), Catch::Contains("the CPU computes in fp32"));
+  CHECK_THAT(refusal({"--device", "simt", "--impl", "conv2d=cpu.igemm"}), Catch::Contains("simt.igemm"));
+}

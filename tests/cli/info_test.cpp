@@ -140,3 +140,16 @@ TEST_CASE("info: --verbose lists the limits of every reader") {
   CHECK(d["limits"]["pickle_depth"] == 200);
   CHECK(d["limits"]["image_pixels"] == 100000000);
 }
+
+TEST_CASE("info: --impls names what runs each step on a device, siblings together") {
+  const CommandResult r = run_mtyolo(
+      {"info", "demo", "--impls", "--json", "--img-size", "64", "--device", "simt", "--dtype", "fp16"});
+  INFO(r.err);
+  REQUIRE(r.exit_code == 0);
+  const json d = json::parse(r.out)["impls"];
+  CHECK(d[0]["plan"] == "simt.normalise");
+  CHECK(d[1]["plan"].get<std::string>().starts_with("simt.igemm "));
+  CHECK(std::any_of(d.begin(), d.end(), [](const json& f) {
+    return f["node"].get<std::string>().find(" + ") != std::string::npos;
+  }));
+}

@@ -1,10 +1,49 @@
 #include "tests/cuda/simt_testing.h"
 
+#include <algorithm>
 #include <limits>
+#ifdef MTYOLO_TEST_ON_GPU
+#include <cuda_runtime_api.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "cuda/cuda_device.h"
+#endif
 
 namespace mtyolo::test {
 
+#ifdef MTYOLO_TEST_ON_GPU
+namespace {
+void check(cudaError_t error, const char* call) {
+  if (error != cudaSuccess) fail(ExitCode::kRuntime, "cuda", "{} from {}", cudaGetErrorString(error), call);
+}
+// Ends the process as skipped on a machine without a GPU.
+void need_gpu() {
+  static const std::string absence = cuda_absence();
+  if (absence.empty()) return;
+  std::printf("skipped: %s\n", absence.c_str());
+  std::exit(kNoDeviceExitCode);
+}
+}  // namespace
+
+void* allocate_tested(size_t bytes) {
+  need_gpu();
+  void* p = nullptr;
+  check(cudaMallocManaged(&p, std::max<size_t>(bytes, 1)), "cudaMallocManaged");
+  std::memset(p, 0xff, bytes);
+  return p;
+}
+void free_tested(void* pointer, size_t) noexcept { cudaFree(pointer); }
+void wait_for_tested() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
+#else
+void* allocate_tested(size_t bytes) { return emulator::simt_runtime().allocate(bytes); }
+void free_tested(void* pointer, size_t bytes) noexcept { emulator::simt_runtime().free(pointer, bytes); }
+void wait_for_tested() {}
+#endif
+
 std::vector<emulator::Options> kernel_runs() {
+  if (kOnGpu) return {emulator::options()};
   std::vector<emulator::Options> runs(4, emulator::options());
   runs[0].order = emulator::Order::kInOrder;
   for (uint64_t seed = 1; seed <= 3; ++seed) {

@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/kernels.h"
+#include "cuda/session_simt.h"
 #include "models/model.h"
+#include "models/plan/detector.h"
 #include "models/plan/eager.h"
-#include "models/plan/plan.h"
 #include "tests/golden/kinds.h"
 
 namespace mtyolo::test {
 namespace {
 
 using namespace mtyolo::models;
+
+// The emulator takes some ten seconds for as many.
+constexpr double kEmulatedFlops = 0.5e9;
 
 // input_u8 / 255 in f32, every pixel repeated in both directions.
 Tensor network_input(const GoldenCase& c) {
@@ -134,6 +139,12 @@ void run_forward_case(const GoldenCase& c) {
   Plan::State state = plan.make_state(ctx);
   plan.run(ctx, x, state);
   check_outputs(c, "plan", state.outputs()[0].predictions, state.outputs()[0].raw, model.graph.heads[0]);
+
+  if (conv_flops(model.graph, x.size(0), x.size(2), x.size(3)) <= kEmulatedFlops) {
+    Detector device(ctx, model.graph, model.weights, {open_simt_session(), simt::make_device_kernels()},
+                    KernelMath::kF32);
+    check_outputs(c, "emulated device", device.forward(x)[0].predictions, {}, model.graph.heads[0]);
+  }
 
   ops::Impls impls;
   ops::register_cpu_impls(impls);

@@ -1,0 +1,27 @@
+// Where a model runs and in what numbers: --device and --dtype. The one place that knows whether this build
+// has CUDA.
+#pragma once
+
+#include <memory>
+
+#include "cli/common.h"
+#include "models/plan/detector.h"
+
+namespace mtyolo::cli {
+
+// --device as verbs that infer take it: cpu, simt (the emulated device), the number of a GPU, or nothing: the
+// first GPU where there is one, else the CPU. Throws Error{kUsage, "device"} for anything else, several GPUs
+// among them, and where the device is not there. None: the CPU.
+DeviceBackend open_backend(const CommonOptions& common);
+// Throws Error{kUsage, "device"} with the reason when --device names anything but the CPU.
+void refuse_device(const std::string& device, const std::string& who);
+
+// Registers --dtype.
+void add_dtype(Options& options, std::string& dtype);
+// The network of a verb that infers. The CPU computes in fp32: another type without a device is refused.
+std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
+                                                const models::StateDict& weights, const CommonOptions& common,
+                                                const std::string& dtype);
+KernelMath math_of(const std::string& dtype);  // fp32, tf32, fp16, bf16
+
+}  // namespace mtyolo::cli

@@ -1,0 +1,80 @@
+// Inference by the kernels themselves on the emulated device, against the plan of the CPU.
+#include "cuda/kernels.h"
+
+#include <catch2/catch.hpp>
+#include <chrono>
+
+#include "cuda/conv_tuning.h"
+#include "cuda/session_simt.h"
+#include "tests/models/device_case.h"
+#include "tests/models/random_model.h"
+
+using namespace mtyolo;
+using namespace mtyolo::models;
+using namespace mtyolo::test;
+
+namespace {
+
+DeviceBackend emulated() { return {open_simt_session(), simt::make_device_kernels()}; }
+
+}  // namespace
+
+TEST_CASE("simt_plan: a network with two heads and cross-stitch units, in batches of rectangles") {
+  const Model model =
+      two_headed(narrow_model("yolov7-tiny"), {.mode = Sharing::Mode::kSoft, .cross_stitch = {2, 30}});
+  CHECK(device_error(emulated(), model, random_images({3, 3, 32, 64}), KernelMath::kF32) < 1e-4);
+}
+
+TEST_CASE("simt_plan: the demo's network in each math") {
+  const auto [math, most] = GENERATE(table<KernelMath, double>({{KernelMath::kF32, 1e-4},
+                                                                {KernelMath::kTF32, 4e-3},
+                                                                {KernelMath::kF16, 4e-3},
+                                                                {KernelMath::kBF16, 3e-2}}));
+  const Model model = narrow_model("demo", 1);
+  CHECK(device_error(emulated(), model, random_images({1, 3, 64, 64}), math) < most);
+}
+
+TEST_CASE("simt_plan: convolutions by the implementation that is asked for") {
+  DeviceBackend backend = emulated();
+  CHECK_THROWS_AS(make_conv_chooser(backend, "cudnn.graph", TuneMode::kOff, ""), Error);
+  backend.convs = make_conv_chooser(backend, "simt.igemm", TuneMode::kOff, "");
+  CHECK(device_error(backend, narrow_model("yolov7-tiny"), random_images({1, 3, 32, 64}), KernelMath::kF16) <
+        4e-3);
+}
+
+TEST_CASE("simt_plan: a network with six levels of strides, ReOrg and RepConv") {
+  const std::string name = GENERATE("yolov7", "yolov7-w6");
+  CHECK(device_error(emulated(), narrow_model(name), random_images({1, 3, 64, 128}), KernelMath::kF16) <
+        4e-3);
+}
+
+TEST_CASE("simt_plan: detections on the device are the host's, replayed without new memory") {
+  Context ctx(2);
+  const DeviceBackend backend = emulated();
+  const Model model = two_headed(narrow_model("yolov7-tiny"));
+  Detector device(ctx, model.graph, model.weights, backend, KernelMath::kF16);
+  const Tensor images = random_images({2, 3, 64, 32});
+  DetectParams p;
+  p.nms.conf_thres = 1e-5f;
+  CHECK(same_detections(device, images, p));
+  const uint64_t requests = backend.session->allocator()->stats().requests;
+  const auto first = device.detect(images, p);
+  CHECK(device.detect(images, p) == first);
+  CHECK(same_detections(device, images, p));
+  CHECK(backend.session->allocator()->stats().requests == requests);
+  p.nms.multi_label = true;
+  p.nms.conf_thres = 0;
+  p.nms.classes = {0, 7, 79};
+  CHECK(same_detections(device, images, p));
+}
+
+TEST_CASE("simt_plan: kernels of yolov7 from images to detections") {
+  Context ctx(2);
+  const Model model = narrow_model("yolov7", 0.25);
+  const auto network =
+      std::make_shared<DeviceNetwork>(ctx, emulated(), model.graph, model.weights, KernelMath::kF16);
+  DevicePlan plan(network, 1, 64, 64, DType::kU8);
+  plan.set_detection({});
+  CHECK(plan.kernels(DeviceResult::kDetections) <= 110);
+  WARN(plan.kernels(DeviceResult::kDetections) << " kernels");
+}
