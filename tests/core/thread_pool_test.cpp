@@ -1,6 +1,7 @@
 #include "core/thread_pool.h"
 
 #include <atomic>
+#include <bit>
 #include <catch2/catch.hpp>
 #include <numeric>
 
@@ -66,4 +67,12 @@ TEST_CASE("thread_pool: one and two threads compute the same bits", "[core][thre
 TEST_CASE("thread_pool: zero threads means the cores this process may use", "[core][thread_pool]") {
   CHECK(ThreadPool(0).size() == available_cores());
   CHECK(available_cores() >= 1);
+}
+
+TEST_CASE("thread_pool: numbers too small for a normal float become zero on threads that run kernels",
+          "[core][thread_pool]") {
+  set_flush_denormals();
+  const volatile float tiny = 1e-39f, small = 1e-30f;
+  CHECK(std::bit_cast<uint32_t>(small * 1e-9f) == 0);
+  CHECK(std::bit_cast<uint32_t>(tiny * 1e10f) == 0);
 }

@@ -39,7 +39,7 @@ template <class T>
 std::vector<T> typed(const std::vector<double>& values, int columns, int offset = 0, int extra = 0) {
   const size_t rows = values.size() / size_t(columns), stride = size_t(offset + columns + extra);
   std::vector<T> out(rows * stride);
-  std::memset(static_cast<void*>(out.data()), 0xff, out.size() * sizeof(T));
+  if (!out.empty()) std::memset(static_cast<void*>(out.data()), 0xff, out.size() * sizeof(T));
   for (size_t i = 0; i < values.size(); ++i)
     out[i / size_t(columns) * stride + size_t(offset) + i % size_t(columns)] = T(float(values[i]));
   return out;
