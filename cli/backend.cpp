@@ -1,10 +1,12 @@
 #include "cli/backend.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "cli/machine.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "cuda/conv_tuning.h"
 #include "cuda/cuda_device.h"
 #include "cuda/kernels.h"
 #include "cuda/session_cuda.h"
@@ -39,6 +41,26 @@ DeviceBackend open_default(const CommonOptions& common) {
   if (absence.empty()) return open_gpu(0);
   if (!inspect_machine().gpus.empty()) log::warning("the CPU is used: {}", absence);
   return {};
+}
+
+// --impl conv2d=NAME, and the tuner: MTYOLO_AUTOTUNE off (unless given), cache-only, on, with the file
+// MTYOLO_AUTOTUNE_CACHE. None: our kernels without measuring.
+std::shared_ptr<ConvChooser> open_convs(const DeviceBackend& backend, const CommonOptions& common) {
+  const auto variable = [](const char* name, std::string otherwise) {
+    const char* value = std::getenv(name);
+    return value == nullptr || *value == 0 ? otherwise : std::string(value);
+  };
+  std::string forced;
+  for (const std::string& choice : common.impl) {
+    if (!choice.starts_with("conv2d="))
+      fail(ExitCode::kUsage, "usage", "--impl {}: on a device conv2d alone has several implementations",
+           mtyolo::quoted(choice));
+    forced = choice.substr(std::string_view("conv2d=").size());
+  }
+  const TuneMode mode = parse_tune_mode(variable("MTYOLO_AUTOTUNE", "off"));
+  if (forced.empty() && mode == TuneMode::kOff) return nullptr;
+  const std::string cache = variable("MTYOLO_AUTOTUNE_CACHE", "mtyolo-autotune.txt");
+  return make_conv_chooser(backend, forced, mode, mode == TuneMode::kOff ? "" : cache);
 }
 
 }  // namespace
@@ -78,14 +100,7 @@ std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Grap
                                                 const std::string& dtype) {
   DeviceBackend backend = open_backend(common);
   if (backend) {
-    if (!common.impl.empty())
-      throw Error(
-          {ExitCode::kUsage,
-           "impl",
-           fmt::format("--impl chooses what runs on the CPU, --device is {}", mtyolo::quoted(common.device)),
-           {},
-           {},
-           "give --device cpu or leave --impl out"});
+    backend.convs = open_convs(backend, common);
     return std::make_unique<models::Detector>(ctx, graph, weights, std::move(backend), math_of(dtype));
   }
   if (dtype != "fp32")

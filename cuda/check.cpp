@@ -1,6 +1,8 @@
 #include "cuda/check.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
 #include <string_view>
 
 #include "core/error.h"
@@ -21,37 +23,20 @@ void launch_failed(int error, const char* name, const char* text, const LaunchTe
 }
 
 const char* cuda_advice(int error) {
-  switch (error) {
-    case 46:   // cudaErrorDevicesUnavailable
-    case 100:  // cudaErrorNoDevice
-    case 127:  // cudaErrorStartupFailure
-    case 214:  // cudaErrorECCUncorrectable
-    case 220:  // cudaErrorNvlinkUncorrectable
-    case 226:  // cudaErrorContained
-    case 999:  // cudaErrorUnknown
-      return "the GPU failed or was taken away: see nvidia-smi and dmesg";
-    case 98:   // cudaErrorInvalidDeviceFunction
-    case 200:  // cudaErrorInvalidKernelImage
-    case 209:  // cudaErrorNoKernelImageForDevice
-    case 222:  // cudaErrorUnsupportedPtxVersion
-      return "this program has no kernel for this GPU: configure with -DMTYOLO_CUDA_ARCHS";
-    case 700:  // cudaErrorIllegalAddress
-    case 702:  // cudaErrorLaunchTimeout
-    case 710:  // cudaErrorAssert
-    case 714:  // cudaErrorHardwareStackError
-    case 715:  // cudaErrorIllegalInstruction
-    case 716:  // cudaErrorMisalignedAddress
-    case 717:  // cudaErrorInvalidAddressSpace
-    case 718:  // cudaErrorInvalidPc
-    case 719:  // cudaErrorLaunchFailure
-      return synchronize_launches() ? ""
-                                    : "with MTYOLO_CUDA_SYNC=1 the error names the kernel that caused it";
-    case 900:  // cudaErrorStreamCaptureUnsupported
-    case 901:  // cudaErrorStreamCaptureInvalidated
-      return "what is recorded must neither allocate, wait, nor transfer";
-    default:
-      return "";
-  }
+  const auto is = [&](std::initializer_list<int> errors) {
+    return std::find(errors.begin(), errors.end(), error) != errors.end();
+  };
+  // Unavailable, no device, start failed, uncorrectable memory, link, contained, unknown.
+  if (is({46, 100, 127, 214, 220, 226, 999}))
+    return "the GPU failed or was taken away: see nvidia-smi and dmesg";
+  // No function, image or kernel for this device; PTX too new.
+  if (is({98, 200, 209, 222}))
+    return "this program has no kernel for this GPU: configure with -DMTYOLO_CUDA_ARCHS";
+  // Illegal address, timeout, assert, and what else a kernel does wrong.
+  if (is({700, 702, 710, 714, 715, 716, 717, 718, 719}) && !synchronize_launches())
+    return "with MTYOLO_CUDA_SYNC=1 the error names the kernel that caused it";
+  if (is({900, 901})) return "what is recorded must neither allocate, wait, nor transfer";
+  return "";
 }
 
 bool synchronize_launches() {

@@ -342,22 +342,11 @@ CudnnConvGraph cudnn_conv_graph(const ConvArgs& args) {
   };
   if (args.epilogue.scale != nullptr) add_with(cudnn::kMul, channel_tensor(0, args.epilogue.scale, oc));
   if (args.epilogue.bias != nullptr) add_with(cudnn::kAdd, channel_tensor(0, args.epilogue.bias, oc));
-  switch (args.epilogue.activation) {
-    case KernelActivation::kNone:
-      break;
-    case KernelActivation::kSilu:
-      add(cudnn::kSwishFwd, -1, 0);
-      break;
-    case KernelActivation::kLeakyRelu:
-      add(cudnn::kReluFwd, -1, 0.1);
-      break;
-    case KernelActivation::kRelu:
-      add(cudnn::kReluFwd, -1, 0);
-      break;
-    case KernelActivation::kSigmoid:
-      add(cudnn::kSigmoidFwd, -1, 0);
-      break;
-  }
+  const KernelActivation activation = args.epilogue.activation;
+  if (activation == KernelActivation::kSilu) add(cudnn::kSwishFwd, -1, 0);
+  if (activation == KernelActivation::kLeakyRelu) add(cudnn::kReluFwd, -1, 0.1);
+  if (activation == KernelActivation::kRelu) add(cudnn::kReluFwd, -1, 0);
+  if (activation == KernelActivation::kSigmoid) add(cudnn::kSigmoidFwd, -1, 0);
   if (args.residual) add_with(cudnn::kAdd, tensor_of(0, args.residual));
   g.tensors[size_t(last)] = tensor_of(last, args.y);
   return g;

@@ -105,7 +105,7 @@ template <class Out, int kM, int kN, int kThreads>
 MTYOLO_DEV void store_rows(const ConvParams& p, float* staged, int first_m, int first_n) {
   constexpr int kPack = Pack<Out>::kSize, kPacks = kN / kPack;
   static_assert(kThreads % kPacks == 0);
-  const int thread = int(thread_index().x), column = thread % kPacks * kPack, n = first_n + column;
+  const int thread = int(thread_index().x) % kThreads, column = thread % kPacks * kPack, n = first_n + column;
   const int count = p.channels - n;
   const KernelEpilogue& e = p.epilogue;
   float scale[kPack], bias[kPack];
@@ -133,9 +133,11 @@ MTYOLO_DEV void store_rows(const ConvParams& p, float* staged, int first_m, int 
     }
     put_all(p, first_m + row, n, count, out);
   }
-  if (p.moments == nullptr) return;
-  sync();
-  store_moments<kM, kN, kThreads>(p, staged, first_m, first_n);
+  if constexpr (kThreads % kN == 0) {  // else a warp's part of a tile, without moments
+    if (p.moments == nullptr) return;
+    sync();
+    store_moments<kM, kN, kThreads>(p, staged, first_m, first_n);
+  }
 }
 
 }  // namespace mtyolo::MTYOLO_KERNEL_NS

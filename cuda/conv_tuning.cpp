@@ -1,12 +1,15 @@
 #include "cuda/conv_tuning.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 
 #include "core/dtype.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "core/random.h"
 #include "core/storage.h"
+#include "core/text.h"
 #include "cuda/conv_cublas.h"
 #include "cuda/conv_cudnn.h"
 
@@ -66,18 +69,9 @@ class IgemmConv : public ConvProvider {
   DeviceInfo device_;
 };
 
-const char* word_of(KernelType type) {
-  constexpr const char* kWords[] = {"f32", "f16", "bf16", "s8", "u8"};
-  return kWords[size_t(type)];
-}
-const char* word_of(KernelMath math) {
-  constexpr const char* kWords[] = {"f32", "tf32", "f16", "bf16", "s8"};
-  return kWords[size_t(math)];
-}
-const char* word_of(KernelActivation activation) {
-  constexpr const char* kWords[] = {"none", "silu", "leaky", "sigmoid", "relu"};
-  return kWords[size_t(activation)];
-}
+constexpr const char* kTypeWords[] = {"f32", "f16", "bf16", "s8", "u8"};
+constexpr const char* kMathWords[] = {"f32", "tf32", "f16", "bf16", "s8"};
+constexpr const char* kActivationWords[] = {"none", "silu", "leaky", "sigmoid", "relu"};
 
 // Twice what tests allow a kernel to be away from the sum in double precision.
 double tolerance(KernelMath math) {
@@ -177,6 +171,27 @@ class TestArrays {
   std::vector<std::shared_ptr<Storage>> storage_;
 };
 
+class Chooser : public ConvChooser {
+ public:
+  Chooser(std::shared_ptr<DeviceSession> session, ConvProviders providers, std::string forced,
+          Autotuner tuner)
+      : session_(std::move(session)),
+        providers_(std::move(providers)),
+        forced_(std::move(forced)),
+        tuner_(std::move(tuner)) {}
+  ChosenConv choose(const ConvArgs& args) override {
+    ChosenConv chosen = tune_conv(*session_, providers_, args, forced_, tuner_);
+    tuner_.save();
+    return chosen;
+  }
+
+ private:
+  std::shared_ptr<DeviceSession> session_;
+  ConvProviders providers_;
+  std::string forced_;
+  Autotuner tuner_;
+};
+
 struct Candidate {
   ConvProvider* provider;
   std::string choice;
@@ -206,10 +221,10 @@ ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::stri
 std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvProviders& providers) {
   const KernelMap &x = args.x, &y = args.y;
   std::string key = fmt::format(
-      "conv2d {} {}x{}x{}x{}/{} {} {}x{} s{} p{} g{} {}/{} {}{}{}", word_of(args.math), x.n, x.h, x.w, x.c,
-      x.pixel_stride, y.c, args.kernel, args.kernel, args.stride, args.pad, args.groups, word_of(y.type),
-      y.pixel_stride, word_of(args.epilogue.activation), args.epilogue.bias != nullptr ? " bias" : "",
-      args.epilogue.scale != nullptr ? " scale" : "");
+      "conv2d {} {}x{}x{}x{}/{} {} {}x{} s{} p{} g{} {}/{} {}{}{}", kMathWords[size_t(args.math)], x.n, x.h,
+      x.w, x.c, x.pixel_stride, y.c, args.kernel, args.kernel, args.stride, args.pad, args.groups,
+      kTypeWords[size_t(y.type)], y.pixel_stride, kActivationWords[size_t(args.epilogue.activation)],
+      args.epilogue.bias != nullptr ? " bias" : "", args.epilogue.scale != nullptr ? " scale" : "");
   if (args.residual) key += fmt::format(" residual/{}", args.residual.pixel_stride);
   if (args.second)
     key += fmt::format(" second/{}{}", args.second.pixel_stride, args.upsample_second ? " upsampled" : "");
@@ -220,8 +235,8 @@ std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvP
   return key;
 }
 
-TunedConv tune_conv(DeviceSession& session, const ConvProviders& providers, const ConvArgs& args,
-                    const std::string& forced, Autotuner& tuner) {
+ChosenConv tune_conv(DeviceSession& session, const ConvProviders& providers, const ConvArgs& args,
+                     const std::string& forced, Autotuner& tuner) {
   std::map<std::string, Candidate> candidates;
   TuneCandidates tune;
   std::string reasons;
@@ -253,7 +268,20 @@ TunedConv tune_conv(DeviceSession& session, const ConvProviders& providers, cons
       conv_key(args, session.info(), providers) + (forced.empty() ? "" : " | forced " + forced);
   const std::string name = tuner.choose(session, key, tune);
   const Candidate& chosen = candidates.at(name);
-  return {name, chosen.provider->plan(args, chosen.choice)};
+  return {name, candidates.size() - 1, chosen.provider->plan(args, chosen.choice)};
+}
+
+std::shared_ptr<ConvChooser> make_conv_chooser(const DeviceBackend& backend, const std::string& forced,
+                                               TuneMode mode, const std::string& path) {
+  std::vector<std::string> absent, names;
+  ConvProviders providers = conv_providers(backend, &absent);
+  for (const auto& provider : providers) names.push_back(provider->name());
+  if (!forced.empty() && std::find(names.begin(), names.end(), forced) == names.end())
+    fail(ExitCode::kUsage, "usage", "--impl conv2d={}: on {} conv2d has the implementations {}{}{}{}", forced,
+         to_string(backend.session->device()), fmt::join(names, ", "), did_you_mean(forced, names),
+         absent.empty() ? "" : "; ", fmt::join(absent, "; "));
+  for (const std::string& why : absent) log::debug("{}", why);
+  return std::make_shared<Chooser>(backend.session, std::move(providers), forced, Autotuner(mode, path));
 }
 
 }  // namespace mtyolo

@@ -24,13 +24,14 @@ ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::stri
 // All that a measured time depends on, as one line: the operation, device, versions.
 std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvProviders& providers);
 
-struct TunedConv {
-  std::string name;  // "cudnn.graph engine3"
-  std::unique_ptr<ConvPlan> plan;
-};
 // Measures on arrays of its own with random values; what args point to is not touched. `forced`: a provider's
 // name, or "" for any. Throws Error{"no_implementation"} with each provider's reason when none takes it.
-TunedConv tune_conv(DeviceSession& session, const ConvProviders& providers, const ConvArgs& args,
-                    const std::string& forced, Autotuner& tuner);
+ChosenConv tune_conv(DeviceSession& session, const ConvProviders& providers, const ConvArgs& args,
+                     const std::string& forced, Autotuner& tuner);
+
+// All of that for a device; the tuner's file is written whenever something was measured. Throws Error{kUsage}
+// that lists the names when `forced` is none of them.
+std::shared_ptr<ConvChooser> make_conv_chooser(const DeviceBackend& backend, const std::string& forced,
+                                               TuneMode mode, const std::string& path);
 
 }  // namespace mtyolo

@@ -9,21 +9,18 @@
 
 namespace mtyolo::cublaslt {
 
+// clang-format off
 enum DataType : int { kFloat = 0, kHalf = 2, kBFloat16 = 14 };                         // CUDA_R_...
 enum Compute : int { kCompute32F = 68, kCompute32FPedantic = 69, kComputeTF32 = 77 };  // CUBLAS_COMPUTE_...
 enum MatmulAttribute : int { kTransA = 3, kEpilogue = 7, kBiasPointer = 8, kBiasType = 26 };
 enum PreferenceAttribute : int {
-  kReductionMask = 3,
-  kMostWorkspace = 1,
-  kAlignmentA = 5,
-  kAlignmentB = 6,
-  kAlignmentC = 7,
-  kAlignmentD = 8,
+  kReductionMask = 3, kMostWorkspace = 1, kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8
 };
 enum Epilogue : uint32_t { kPlain = 1, kRelu = 2, kBias = 4, kReluBias = 6 };
 inline constexpr int32_t kTranspose = 1;  // CUBLAS_OP_T
 // Sums of a split depth in f32 and in a fixed order (CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE).
 inline constexpr uint32_t kReductionInCompute = 2;
+// clang-format on
 
 struct Algorithm {
   uint64_t data[8];

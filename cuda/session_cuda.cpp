@@ -79,14 +79,15 @@ class CudaSession : public DeviceSession {
   Device device() const override { return device_->device(); }
   KernelStream stream() override { return {stream_}; }
   const std::shared_ptr<Allocator>& allocator() override { return allocator_; }
-  void upload(void* to, const void* from, size_t bytes) override;
-  void download(void* to, const void* from, size_t bytes) override;
+  void upload(void* to, const void* from, size_t bytes) override { transfer(to, from, bytes, true); }
+  void download(void* to, const void* from, size_t bytes) override { transfer(to, from, bytes, false); }
   void synchronize() override;
   std::unique_ptr<DeviceGraph> record(const std::function<void()>& work) override;
   void launch(DeviceGraph& graph) override;
   double time(const std::function<void()>& work) override;
 
  private:
+  void transfer(void* to, const void* from, size_t bytes, bool to_device);
   Staging& next_staging();
   void finish(Staging& s);
 
@@ -125,26 +126,17 @@ Staging& CudaSession::next_staging() {
   return s;
 }
 
-void CudaSession::upload(void* to, const void* from, size_t bytes) {
+void CudaSession::transfer(void* to, const void* from, size_t bytes, bool to_device) {
   device_->begin();
   MTYOLO_CHECK(!recording_, "a transfer cannot be recorded");
   for (size_t at = 0; at < bytes; at += kStagingBytes) {
+    char* const target = static_cast<char*>(to) + at;
+    const char* const source = static_cast<const char*>(from) + at;
     Staging& s = next_staging();
-    s.to = nullptr, s.bytes = std::min(kStagingBytes, bytes - at);
-    std::memcpy(s.data, static_cast<const char*>(from) + at, s.bytes);
-    MTYOLO_CUDA_CHECK(*device_, copy(static_cast<char*>(to) + at, s.data, s.bytes, true, stream_));
-    s.busy = true;
-    MTYOLO_CUDA_CHECK(*device_, record_event(s.done->get(), stream_));
-  }
-}
-
-void CudaSession::download(void* to, const void* from, size_t bytes) {
-  device_->begin();
-  MTYOLO_CHECK(!recording_, "a transfer cannot be recorded");
-  for (size_t at = 0; at < bytes; at += kStagingBytes) {
-    Staging& s = next_staging();
-    s.to = static_cast<char*>(to) + at, s.bytes = std::min(kStagingBytes, bytes - at);
-    MTYOLO_CUDA_CHECK(*device_, copy(s.data, static_cast<const char*>(from) + at, s.bytes, false, stream_));
+    s.to = to_device ? nullptr : target, s.bytes = std::min(kStagingBytes, bytes - at);
+    if (to_device) std::memcpy(s.data, source, s.bytes);
+    MTYOLO_CUDA_CHECK(*device_, copy(to_device ? target : s.data, to_device ? s.data : source, s.bytes,
+                                     to_device, stream_));
     s.busy = true;
     MTYOLO_CUDA_CHECK(*device_, record_event(s.done->get(), stream_));
   }

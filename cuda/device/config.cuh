@@ -18,6 +18,7 @@
 #define MTYOLO_HOST_DEV inline
 #define MTYOLO_BOUNDS(threads, blocks)
 #define MTYOLO_UNROLL
+#define MTYOLO_GRID_CONSTANT
 // A variable of the block in shared memory: MTYOLO_SMEM(float, tile, [32][33]).
 #define MTYOLO_SMEM(T, name, ...)                                 \
   typedef T name##_type __VA_ARGS__;                              \
@@ -37,6 +38,7 @@
 #define MTYOLO_HOST_DEV __host__ __device__ __forceinline__
 #define MTYOLO_BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)
 #define MTYOLO_UNROLL _Pragma("unroll")
+#define MTYOLO_GRID_CONSTANT __grid_constant__
 #define MTYOLO_SMEM(T, name, ...) __shared__ __align__(128) T name __VA_ARGS__
 #define MTYOLO_DYNAMIC_SMEM(T, name)                                       \
   extern __shared__ __align__(1024) unsigned char mtyolo_dynamic_shared[]; \

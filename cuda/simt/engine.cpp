@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/thread_pool.h"
+#include "cuda/simt/hopper.h"
 #include "cuda/simt/memory.h"
 #include "cuda/simt/race.h"
 
@@ -61,8 +62,13 @@ std::string to_string(const Site& site) {
   return fmt::format("{}:{}", file, site.line);
 }
 
-Engine::Engine() : barriers_(kBarriers) {}
+Engine::Engine() : written_by(Arena::kSpace / 128), barriers_(kBarriers) {}
 Engine::~Engine() = default;
+
+Hopper& Engine::hopper() {
+  if (hopper_ == nullptr) hopper_ = std::make_unique<Hopper>(threads());
+  return *hopper_;
+}
 
 void Engine::run_block(const Grid& grid, uint64_t block) {
   grid_ = &grid;
@@ -82,6 +88,8 @@ void Engine::run_block(const Grid& grid, uint64_t block) {
   ended_ = 0;
   epoch = 0;
   error_.clear();
+  hopper_.reset();
+  std::fill(written_by.begin(), written_by.end(), 0u);
   arena_.begin_block(grid.shared_bytes);
   race_begin_block(grid.number, block);
   accesses_.begin_block();
@@ -94,6 +102,7 @@ void Engine::run_block(const Grid& grid, uint64_t block) {
   switch_context(main_, current_->coroutine->stack.context);
   accesses_.end_block();
   running_engine = outer;
+  if (error_.empty() && hopper_ != nullptr) error_ = hopper_->end_block();
   if (error_.empty()) error_ = arena_.end_block();
   else arena_.end_block();
   if (!error_.empty())
@@ -129,6 +138,8 @@ void Engine::run_current() {
     if (error_.empty()) grid_->kernel();
     if (error_.empty() && !current_->copies.empty())
       fail(current_->copies.front().at, "a thread ended before it waited for this asynchronous copy");
+    if (error_.empty() && hopper_ != nullptr)
+      if (const std::string left = hopper_->end_thread(); !left.empty()) fail({}, left);
   } catch (const Abandon&) {
   } catch (const std::exception& e) {
     report({}, e.what());
@@ -154,7 +165,9 @@ void Engine::end_current() {
 
 int Engine::pick() {
   const int current = int(current_->number);
-  const int next = schedule_->next(ready_, current);
+  int next = schedule_->next(ready_, current);
+  while (next < 0 && ended_ != threads() && hopper_ != nullptr && hopper_->deliver(*this))
+    next = schedule_->next(ready_, current);
   if (next >= 0 || ended_ == threads()) return next;
   report_deadlock();
   return schedule_->next(ready_, current);
@@ -220,10 +233,14 @@ void Engine::report_deadlock() {
     ++shown;
   }
   text.pop_back();
+  if (hopper_ != nullptr) text += hopper_->pending_barriers();
   report({}, text);
 }
 
-void restart_launch_numbers() { launch_number = 0; }
+void restart_launch_numbers() {
+  launch_number = 0;
+  race_restart();
+}
 
 namespace {
 

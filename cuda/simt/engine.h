@@ -32,6 +32,7 @@ void run_grid(Grid grid);
 void restart_launch_numbers();
 
 struct Coroutine;
+struct Hopper;
 struct PendingCopy {
   void* to = nullptr;
   const void* from = nullptr;  // null: zero fill
@@ -94,6 +95,10 @@ class Engine {
   uint32_t threads() const { return uint32_t(threads_.size()); }
   Barrier& barrier(uint32_t id) { return barriers_[id]; }
   uint64_t epoch = 0;  // block barriers so far
+  Hopper& hopper();    // made when first asked for
+  // For each 128 bytes of shared memory the thread that wrote it last (number + 1) and has not fenced it
+  // since.
+  std::vector<uint32_t> written_by;
 
   // The current thread gives way until another calls wake for it.
   void wait(const char* what, const Site& at);
@@ -125,6 +130,7 @@ class Engine {
   std::vector<Barrier> barriers_;
   Thread* current_ = nullptr;
   uint32_t ended_ = 0;
+  std::unique_ptr<Hopper> hopper_;
   std::string error_;
   Context main_;
   std::vector<std::unique_ptr<Coroutine>> coroutines_;

@@ -144,6 +144,8 @@ void check_access(const void* p, size_t bytes, Access access, const Site& at) {
     e.fail(at, fmt::format("access of {} bytes at an address that is no multiple of them", bytes));
   check_range(p, bytes, at);
   race_access(p, bytes, access == Access::kWrite, &at);
+  if (access == Access::kWrite && e.arena().contains(p))
+    e.written_by[e.arena().offset(p) / 128] = e.thread().number + 1;
   e.accesses().record(e.thread(), p, bytes, e.arena().contains(p), at);
 }
 

@@ -113,6 +113,8 @@ void enable_race_checker(std::string (*describe)(const void* pc)) {
   race_checking = true;
 }
 
+void race_restart() { state().launch = ~uint64_t{0}; }
+
 void race_begin_block_slow(uint64_t launch, uint64_t block) {
   State& s = state();
   s.base += uint64_t{1} << 32;
@@ -130,6 +132,7 @@ void race_access_slow(const void* p, size_t bytes, bool write, const Site* site,
   const Origin origin = site != nullptr ? Origin{site->file, site->line} : Origin{pc, 0};
   if (e.arena().contains(p)) {
     const Touch now{state().base + e.epoch, e.warp().epoch, e.thread().number, origin};
+    if (write) e.written_by[e.arena().offset(p) / 128] = e.thread().number + 1;
     for (size_t i = 0; i < bytes; ++i) shared_access(state().shared[e.arena().offset(p) + i], now, write);
   } else if (is_device_memory(p)) {
     for (size_t i = 0; i < bytes; ++i) global_access(reinterpret_cast<uintptr_t>(p) + i, origin, write);

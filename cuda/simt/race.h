@@ -19,6 +19,7 @@ class Engine;
 void enable_race_checker(std::string (*describe)(const void* pc));  // a line of source for a return address
 inline bool race_checking = false;
 
+void race_restart();  // launches will be numbered from 0 again
 void race_begin_block_slow(uint64_t launch, uint64_t block);
 void race_access_slow(const void* p, size_t bytes, bool write, const Site* site, const void* pc);
 void race_semaphore_slow(const void* semaphore, bool acquire, bool release);

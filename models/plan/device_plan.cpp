@@ -84,9 +84,17 @@ void DevicePlan::make_output(size_t index) {
 void DevicePlan::choose_configs() {
   const DeviceBackend& backend = network_->backend();
   const DeviceInfo& info = backend.session->info();
-  size_t bytes = 1;
+  size_t bytes = 1, scratch = 1;
   for (ConvWork& work : convs_) {
     StepInfo& step = step_infos_[work.step];
+    if (backend.convs != nullptr) {
+      ChosenConv chosen = backend.convs->choose(work.args);
+      step.impl = chosen.name, step.other_configs = chosen.others;
+      size_t& most = chosen.plan->clean_workspace() ? bytes : scratch;
+      most = std::max(most, chosen.plan->workspace_bytes());
+      work.plan = std::move(chosen.plan);
+      continue;
+    }
     const char* reason = backend.kernels->conv_refuses(work.args);
     const auto configs =
         backend.kernels->conv_configs(work.args, info.multiprocessors, info.shared_bytes_per_block);
@@ -104,10 +112,15 @@ void DevicePlan::choose_configs() {
     step.other_configs = configs.size() - 1;
     bytes = std::max(bytes, backend.kernels->conv_workspace(work.args));
   }
-  workspace_ = take(bytes);
+  workspace_ = take(bytes), scratch_ = take(scratch);
   const std::vector<char> zeros(bytes);
   backend.session->upload(workspace_->data(), zeros.data(), bytes);
   for (ConvWork& work : convs_) work.args.workspace = workspace_->data(), work.args.workspace_bytes = bytes;
+}
+
+void DevicePlan::run_conv(const ConvWork& work) {
+  if (work.plan == nullptr) return network_->backend().kernels->conv(stream(), work.args);
+  work.plan->run(stream(), (work.plan->clean_workspace() ? workspace_ : scratch_)->data());
 }
 
 void DevicePlan::upload(const Tensor& images) {

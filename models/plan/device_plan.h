@@ -59,9 +59,11 @@ class DevicePlan {
   struct ConvWork {  // which implementation runs a convolution, and how
     ConvArgs args;
     size_t step = 0;
+    std::shared_ptr<ConvPlan> plan{};  // by the backend's chooser; none: its kernels
   };
   void make_output(size_t head);
   void choose_configs();
+  void run_conv(const ConvWork& work);
   NmsArgs nms_args(const DetectParams& params);
   void queue(DeviceResult result);
   void queue_predictions();
@@ -78,7 +80,8 @@ class DevicePlan {
   std::vector<BufferLife> buffers_;  // in units of four bytes
   size_t sum_of_maps_bytes_ = 0;
   int copied_concat_inputs_ = 0;
-  std::shared_ptr<Storage> images_, arena_, workspace_;
+  std::shared_ptr<Storage> images_, arena_;
+  std::shared_ptr<Storage> workspace_, scratch_;  // what is zero between uses, and what need not be
 
   struct Output {
     DecodeHead decode;

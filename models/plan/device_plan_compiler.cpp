@@ -112,9 +112,8 @@ void DevicePlan::Compiler::emit(const GraphNode& node, const ops::Conv2d& p) {
   const size_t index = plan_.convs_.size();
   KernelMap shown = args.x;
   shown.c = int(plan_.shapes_[size_t(node.inputs[0])][1]);
-  add(node, "conv2d", sizes(shown) + " -> " + sizes(args.y), [this_ = &plan_, &kernels = kernels_, index] {
-    kernels.conv(this_->stream(), this_->convs_[index].args);
-  });
+  add(node, "conv2d", sizes(shown) + " -> " + sizes(args.y),
+      [this_ = &plan_, index] { this_->run_conv(this_->convs_[index]); });
   plan_.step_infos_.back().flops = flops;
   plan_.step_infos_.back().nodes = conv->nodes;
   plan_.convs_.push_back(work);

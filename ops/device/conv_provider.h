@@ -35,4 +35,17 @@ class ConvProvider {
   virtual std::unique_ptr<ConvPlan> plan(const ConvArgs& args, const std::string& choice) = 0;
 };
 
+// Decides how each convolution of a network is computed.
+struct ChosenConv {
+  std::string name;   // "cudnn.graph engine3"
+  size_t others = 0;  // ways to compute it besides
+  std::unique_ptr<ConvPlan> plan;
+};
+class ConvChooser {
+ public:
+  virtual ~ConvChooser() = default;
+  // Throws Error{"no_implementation"} with each provider's reason. Plans must not outlive the chooser.
+  virtual ChosenConv choose(const ConvArgs& args) = 0;
+};
+
 }  // namespace mtyolo

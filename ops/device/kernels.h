@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/device/conv.h"
+#include "ops/device/conv_provider.h"
 #include "ops/device/detect.h"
 #include "ops/device/session.h"
 
@@ -44,6 +45,7 @@ class DeviceKernels {
 struct DeviceBackend {
   std::shared_ptr<DeviceSession> session;
   std::shared_ptr<const DeviceKernels> kernels;
+  std::shared_ptr<ConvChooser> convs{};  // null: `kernels`, each convolution by its first configuration
   explicit operator bool() const { return session != nullptr; }
 };
 

@@ -164,7 +164,7 @@ TEST_CASE("autotune: kernels of the emulated device are measured on arrays of th
   args.weight = reinterpret_cast<void*>(0x2000), args.weight_stride = 24;
   args.y = {reinterpret_cast<void*>(0x3020), KernelType::kF16, 1, 4, 4, 32, 48};
   Autotuner tuner(TuneMode::kOn, "");
-  const TunedConv tuned = tune_conv(*session, providers, args, "", tuner);
+  const ChosenConv tuned = tune_conv(*session, providers, args, "", tuner);
   CHECK(tuned.name.find("simt.igemm ") == 0);
   CHECK(tuner.measured() == 1);
   CHECK(conv_key(args, session->info(), providers)

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "cuda/conv_hopper.h"
 #include "tests/cuda/simt_testing.h"
 
 namespace mtyolo::test {
@@ -150,7 +151,8 @@ std::string fault(KernelMath math, const ConvCase& c) {
   const SimtBuffer<char> workspace(a.workspace_bytes = conv_workspace(a));
   const size_t counters = std::min<size_t>(a.workspace_bytes, 16384);
   if (counters != 0) std::memset(a.workspace = workspace.get(), 0, counters);
-  TESTED(conv)({}, a);
+  if (c.hopper != 0) TESTED(conv_hopper)({}, a, c.hopper);
+  else TESTED(conv)({}, a);
 
   const std::vector<double> want = reference(a, o);
   std::string wrong = wrong_map(a, c, y, want, 1);

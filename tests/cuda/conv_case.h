@@ -18,6 +18,7 @@ struct ConvCase {
   KernelActivation activation = KernelActivation::kNone;
   bool scaled = false, residual = false, moments = false;
   int second = 0;       // the second destination's pixels a pixel: none, 1 or 4
+  int hopper = 0;       // multiprocessors, for conv_hopper(); 0: conv()
   ConvConfig config{};  // 64 x 64; m 0: the first of conv_configs()
 };
 

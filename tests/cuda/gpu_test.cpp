@@ -83,7 +83,7 @@ TEST_CASE("gpu: implementations of a convolution agree, and the fastest runs as 
     CHECK(tune_conv(session, providers, subject.args, provider->name(), tuner)
               .name.starts_with(provider->name()));
   }
-  const TunedConv tuned = tune_conv(session, providers, subject.args, "", tuner);
+  const ChosenConv tuned = tune_conv(session, providers, subject.args, "", tuner);
   CHECK(capture.text() == "");  // nothing was rejected for its result
   const size_t bytes = std::max<size_t>(tuned.plan->workspace_bytes(), 1);
   const auto workspace = Storage::allocate(session.allocator(), bytes);

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 
+#include "cuda/conv_tuning.h"
 #include "cuda/session_simt.h"
 #include "tests/models/device_case.h"
 #include "tests/models/random_model.h"
@@ -31,6 +32,14 @@ TEST_CASE("simt_plan: the demo's network in each math") {
                                                                 {KernelMath::kBF16, 3e-2}}));
   const Model model = narrow_model("demo", 1);
   CHECK(device_error(emulated(), model, random_images({1, 3, 64, 64}), math) < most);
+}
+
+TEST_CASE("simt_plan: convolutions by the implementation that is asked for") {
+  DeviceBackend backend = emulated();
+  CHECK_THROWS_AS(make_conv_chooser(backend, "cudnn.graph", TuneMode::kOff, ""), Error);
+  backend.convs = make_conv_chooser(backend, "simt.igemm", TuneMode::kOff, "");
+  CHECK(device_error(backend, narrow_model("yolov7-tiny"), random_images({1, 3, 32, 64}), KernelMath::kF16) <
+        4e-3);
 }
 
 TEST_CASE("simt_plan: a network with six levels of strides, ReOrg and RepConv") {

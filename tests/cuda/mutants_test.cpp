@@ -195,10 +195,42 @@ bool detections_wrong() {
          !select_fault({70}, 9, 9, {.iou_thres = 0.9, .max_det = 40, .max_nms = 20}).empty();
 }
 
+const std::vector<Mutant> kHopperMutants{
+    {180, "barriers made without a fence"},
+    {181, "full barrier always waited for at phase 0"},
+    {182, "empty barrier waited for at the other phase"},
+    {183, "stage never handed back"},
+    {184, "bytes of the weights not expected"},
+    {185, "wait for the stage's bytes dropped"},
+    {186, "another swizzle in the descriptor"},
+    {187, "wait for the last products dropped"},
+    {188, "stage handed back while it is multiplied"},
+    {189, "stage filled before it is handed back"},
+    {190, "fence before the products dropped"},
+    {191, "row and column of the tap swapped"},
+    {192, "second warpgroup multiplies the first one's pixels"},
+    {193, "staged part overwritten before it is read"},
+    {194, "last channels of a tap left out"},
+    {195, "pad forgotten"},
+};
+
+bool hopper_wrong() {
+  const ConvCase cases[] = {
+      {.size = 8, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8, 1}},
+      {.size = 9, .c = 72, .k = 130, .kernel = 1, .hopper = 1, .config = {128, 128, 6, 1}}};
+  bool wrong = false;
+  for (const ConvCase& c : cases) wrong = wrong || !conv_fault(KernelMath::kF16, c).empty();
+  return wrong;
+}
+
 const std::vector<Suite> kSuites{
-    {kProductMutants, products_wrong},   {kConvMutants, convolutions_wrong},
-    {kGradientMutants, gradients_wrong}, {kMapMutants, maps_wrong},
-    {kTrainingMutants, training_wrong},  {kDetectionMutants, detections_wrong},
+    {kHopperMutants, hopper_wrong},
+    {kProductMutants, products_wrong},
+    {kConvMutants, convolutions_wrong},
+    {kGradientMutants, gradients_wrong},
+    {kMapMutants, maps_wrong},
+    {kTrainingMutants, training_wrong},
+    {kDetectionMutants, detections_wrong},
 };
 
 bool tests_fail(const Suite& suite, const emulator::Options& options) {

@@ -65,6 +65,8 @@ TEST_CASE("simt_race: the kernels have no race") {
 
 TEST_CASE("simt_race: convolutions have no race") {
   const WithRaceChecker checker;
+  CHECK(conv_fault(KernelMath::kBF16, {.size = 9, .c = 24, .k = 70, .hopper = 1, .config = {128, 64, 8}}) ==
+        "");
   const ConvCase cases[] = {
       {.size = 5, .c = 16, .k = 40, .moments = true, .second = 4, .config = {64, 64, 3, 3}},
       {.size = 5, .c = 4, .k = 8, .config = {64, 64, 2, 1}},

@@ -12,8 +12,9 @@ namespace {
 constexpr size_t kMaxFileLines = 600, kMaxKernelLines = 350, kMaxHeaderLines = 150, kMaxColumns = 110;
 constexpr int kMaxFunctionLines = 60;
 // Lines of the finished program. The first estimate was 31,000 and 12,000; pictures, reports, readers of data
-// sets, sharing between heads and bf16 took more than it allowed for, and kernels with their emulator follow.
-constexpr size_t kProductBudget = 60000, kTestBudget = 28000;
+// sets, sharing between heads and bf16 took more than it allowed for, and kernels of both passes, their
+// emulator and the libraries beside them a third as much again.
+constexpr size_t kProductBudget = 66000, kTestBudget = 31000;
 
 size_t columns(const std::string& line) {
   return size_t(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
