@@ -53,6 +53,8 @@ class Kernels {
  public:
   Kernels(const CommonOptions& common, const KernelsParams& params)
       : params_(params), ctx_(make_context(common)), backend_(open_backend(common)) {
+    if (!common.impl.empty())
+      refuse("bench kernels: --impl does not apply to it", "it times what the plan and training run");
     if (!backend_) {
       if (params.dtype != "fp32" && params.dtype != "bf16")
         refuse(fmt::format("bench kernels: --dtype is {} on the CPU", params.dtype),

@@ -165,6 +165,7 @@ TEST_CASE("bench kernels: what cannot be timed is refused", "[cli][bench]") {
                                              {"--stdio"},
                                              {"--epochs", "3"},
                                              {"--dtype", "fp16"},
+                                             {"--impl", "conv2d=cpu.reference"},
                                              {"yolov7.pt"},
                                              {"--write", "LICENSE"}}) {
     INFO(words[0] << " " << words.back());
