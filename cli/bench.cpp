@@ -3,12 +3,13 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <map>
 
 #include "cli/backend.h"
+#include "cli/bench_kernels.h"
 #include "cli/bench_multitask.h"
+#include "cli/bench_report.h"
 #include "cli/bench_subject.h"
-#include "cli/build_info.h"
-#include "cli/machine.h"
 #include "cli/output.h"
 #include "cli/process_stats.h"
 #include "cli/signals.h"
@@ -22,8 +23,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kMaxReportBytes = size_t(64) << 20;
-
 [[noreturn]] void fail_usage(std::string message, std::string suggestion) {
   throw Error({ExitCode::kUsage, "usage", std::move(message), {}, {}, std::move(suggestion)});
 }
@@ -34,11 +33,12 @@ struct SubjectEntry {
 };
 constexpr SubjectEntry kSubjects[] = {{"model", bench_model}, {"train", bench_train}};
 // Those of the finished command.
-const std::vector<std::string> kPlanned{"kernels", "data", "serve"};
-constexpr const char* kMultitask = "multitask";  // compares networks, so it has flags of its own
+const std::vector<std::string> kPlanned{"data", "serve"};
+// With flags of their own: one compares networks, the other times ops.
+constexpr const char *kMultitask = "multitask", *kKernels = "kernels";
 
 const SubjectEntry& find_subject(const std::string& name) {
-  std::vector<std::string> known{kMultitask};
+  std::vector<std::string> known{kKernels, kMultitask};
   for (const SubjectEntry& s : kSubjects) {
     if (name == s.name) return s;
     known.push_back(s.name);
@@ -54,9 +54,9 @@ class Bench : public Verb {
  public:
   void register_options(Options& o) override {
     o.positionals({"SUBJECT [WEIGHTS|CFG|DATA.yaml]",
-                   "what to time: a model from a checkpoint, or from a cfg with random weights; or how much "
-                   "heads should "
-                   "share, on drawn scenes and on data with two heads"},
+                   "what to time: model or train, from a checkpoint, or from a cfg with random weights; "
+                   "kernels, every op on the layers of networks; or multitask, how much heads should share, "
+                   "on drawn scenes and on data with two heads"},
                   words_);
     o.text("weights", params_.weights, "the same as WEIGHTS|CFG");
     o.text("cfg", params_.cfg, "model description, when the weights bring none");
@@ -71,16 +71,22 @@ class Bench : public Verb {
     o.text("out", out_, "write the result to this JSON file");
     o.text("against", against_, "compare with this JSON file; exit 1 if slower than --fail-over allows");
     o.real("fail-over", fail_over_, 0, 1000, "accepted slowdown against it, 0.10 = 10 %");
+    o.text("write", multitask_.write,
+           "kernels, multitask: page whose part between the marker lines is replaced by the table");
+    o.group("kernels (--reps 3 and --min-time 0.05 for each unless given: a few minutes in all)");
+    o.list("filter", kernels_.filter, "only ops whose name has one of these in it: conv2d_forward/yolov7/");
+    o.list("shapes", kernels_.shapes,
+           "NETWORK-SIZE whose layers are timed: yolov7-640, yolov7-tiny-640 and yolov7-w6-1280");
     o.group("multitask");
     o.integer("seeds", multitask_.seeds, 1, 100, "trainings of each network");
     o.integer("epochs", multitask_.epochs, 1, 10000, "of each training");
-    o.text("write", multitask_.write, "page whose part between the marker lines is replaced by the table");
     options_ = &o;
   }
 
   bool takes_device() const override { return true; }
   ExitCode run(const CommonOptions& common) override {
-    if (words_[0] != "model") refuse_device(common.device, "bench " + words_[0]);
+    if (words_[0] != "model" && words_[0] != kKernels) refuse_device(common.device, "bench " + words_[0]);
+    if (words_[0] == kKernels) return time_kernels(common);
     if (words_[0] == kMultitask) return compare_sharings(common);
     read_words();
     if (stdio_ && (!out_.empty() || !against_.empty()))
@@ -100,23 +106,36 @@ class Bench : public Verb {
   }
 
  private:
-  ExitCode compare_sharings(const CommonOptions& common) {
-    for (const char* flag : {"weights", "cfg", "batch-size", "dtype", "reps", "warmup", "min-time", "stdio",
-                             "against", "fail-over"})
+  void refuse_flags(std::initializer_list<const char*> flags) const {
+    for (const char* flag : flags)
       if (options_->given(flag))
-        fail_usage(fmt::format("bench multitask: --{} does not apply to it", flag), "leave it out");
+        fail_usage(fmt::format("bench {}: --{} does not apply to it", words_[0], flag), "leave it out");
+  }
+
+  ExitCode compare_sharings(const CommonOptions& common) {
+    refuse_flags({"weights", "cfg", "batch-size", "dtype", "reps", "warmup", "min-time", "stdio", "against",
+                  "fail-over", "filter", "shapes"});
     multitask_.data.assign(words_.begin() + 1, words_.end());
     if (options_->given("img-size")) multitask_.size = params_.size;
     multitask_.out = out_;
     return bench_multitask(common, multitask_);
   }
 
+  ExitCode time_kernels(const CommonOptions& common) {
+    refuse_flags({"weights", "cfg", "img-size", "warmup", "stdio", "seeds", "epochs"});
+    if (words_.size() > 1) fail_usage("bench kernels takes no WEIGHTS", "choose networks by --shapes");
+    kernels_.batch = params_.batch;
+    kernels_.dtype = params_.dtype;
+    if (options_->given("reps")) kernels_.reps = reps_;
+    if (options_->given("min-time")) kernels_.min_time = min_time_;
+    kernels_.out = out_, kernels_.against = against_, kernels_.fail_over = fail_over_;
+    kernels_.write = multitask_.write;
+    return bench_kernels(common, kernels_);
+  }
+
   void read_words() {
-    for (const char* flag : {"seeds", "epochs", "write"})
-      if (options_->given(flag))
-        fail_usage(fmt::format("bench {}: --{} is a flag of bench multitask", words_[0], flag),
-                   "leave it out");
     find_subject(words_[0]);
+    refuse_flags({"seeds", "epochs", "write", "filter", "shapes"});
     if (params_.dtype == "tf32" && words_[0] == "train")
       fail_usage("bench train: --dtype is tf32", "expected fp32, fp16 or bf16");
     std::string& weights = params_.weights;
@@ -193,15 +212,8 @@ class Bench : public Verb {
   }
 
   Json document(int threads, Json entry) const {
-    const MachineInfo machine = inspect_machine();
     Json d = json_document("bench");
-    d["context"] = {{"date", utc_now()},
-                    {"executable", fmt::format("mtyolo {}", kVersion)},
-                    {"num_cpus", machine.cores_usable},
-                    {"cpu_model", machine.cpu_model},
-                    {"library_build_type", kBuildType},
-                    {"compiler", kCompiler},
-                    {"threads", threads}};
+    d["context"] = bench_context(threads);
     d["benchmarks"] = Json::array({std::move(entry)});
     d["start_s"] = start_s_;
     d["rss_mib"] = peak_memory_mib();
@@ -210,19 +222,10 @@ class Bench : public Verb {
 
   // Median time of the same benchmark in --against.
   double time_before(const std::string& name) const {
-    const std::string text = read_file(against_, kMaxReportBytes);
-    const Json old = Json::parse(text, nullptr, false);
-    if (old.is_object() && old.contains("benchmarks") && old["benchmarks"].is_array())
-      for (const Json& b : old["benchmarks"])
-        if (b.is_object() && b.contains("name") && b["name"] == name && b.contains("real_time") &&
-            b["real_time"].is_number() && b["real_time"].get<double>() > 0)
-          return b["real_time"].get<double>();
-    throw Error({ExitCode::kData,
-                 "bench_report",
-                 fmt::format("has no time of {}", name),
-                 against_,
-                 {},
-                 "expected a file that bench --out wrote for the same model and size"});
+    const std::map<std::string, double> times = bench_times(against_);
+    const auto found = times.find(name);
+    if (found == times.end()) fail_report(against_, fmt::format("has no time of {}", name));
+    return found->second;
   }
 
   ExitCode report(const CommonOptions& common, int threads) {
@@ -272,6 +275,7 @@ class Bench : public Verb {
   const Options* options_ = nullptr;
   BenchParams params_;
   MultitaskParams multitask_;
+  KernelsParams kernels_;
   std::string out_, against_;
   int reps_ = 30, warmup_ = 5;
   double min_time_ = 0.5, fail_over_ = 0.10;

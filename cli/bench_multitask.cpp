@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 
+#include "cli/bench_report.h"
 #include "cli/bench_subject.h"
 #include "cli/build_info.h"
 #include "cli/child.h"
@@ -240,7 +241,7 @@ ExitCode bench_multitask(const CommonOptions& common, const MultitaskParams& par
   std::string page;
   if (!params.write.empty()) {  // refused before the work, not after it
     page = read_file(params.write, kMaxPageBytes);
-    replace_between_markers(page, "", params.write);
+    replace_between_markers(page, "multitask", "", params.write);
   }
   Multitask bench(common, params);
   bench.run();
@@ -248,7 +249,8 @@ ExitCode bench_multitask(const CommonOptions& common, const MultitaskParams& par
   const Json d = bench.document();
   if (!params.out.empty()) write_file_atomically(params.out, d.dump(1) + "\n");
   if (!params.write.empty())
-    write_file_atomically(params.write, replace_between_markers(page, bench.markdown(), params.write));
+    write_file_atomically(params.write,
+                          replace_between_markers(page, "multitask", bench.markdown(), params.write));
   if (common.json) print_json(d);
   else print(bench.markdown());
   return ExitCode::kDone;

@@ -8,8 +8,6 @@
 namespace mtyolo::cli {
 namespace {
 
-constexpr std::string_view kBegin = "<!-- bench multitask: begin -->", kEnd = "<!-- bench multitask: end -->";
-
 using Runs = std::vector<const MultitaskRun*>;
 
 std::vector<std::string> sharings_of(const std::vector<MultitaskRun>& runs, const std::string& set) {
@@ -101,19 +99,6 @@ std::string multitask_markdown(const std::vector<MultitaskSet>& sets, const std:
   std::string text;
   for (const MultitaskSet& set : sets) text += (text.empty() ? "" : "\n") + set_text(set, runs);
   return text;
-}
-
-std::string replace_between_markers(const std::string& page, const std::string& text,
-                                    const std::string& file) {
-  const size_t begin = page.find(kBegin), end = page.find(kEnd);
-  if (begin == std::string::npos || end == std::string::npos || end < begin)
-    throw Error({ExitCode::kUsage,
-                 "markers",
-                 fmt::format("has no lines {} and {}", kBegin, kEnd),
-                 file,
-                 {},
-                 "put both into the file, in this order"});
-  return page.substr(0, begin + kBegin.size()) + "\n" + text + page.substr(end);
 }
 
 }  // namespace mtyolo::cli

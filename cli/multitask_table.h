@@ -31,9 +31,4 @@ Spread spread_of(const std::vector<double>& values);
 // the seeds do not overlap.
 std::string multitask_markdown(const std::vector<MultitaskSet>& sets, const std::vector<MultitaskRun>& runs);
 
-// `page` with what stands between the two marker lines replaced by `text`. Throws Error{kUsage} that names
-// `file` where the markers are missing.
-std::string replace_between_markers(const std::string& page, const std::string& text,
-                                    const std::string& file);
-
 }  // namespace mtyolo::cli

@@ -41,6 +41,7 @@ PACKAGES = {
 ALWAYS = ["numpy", "onnx"]
 PIP_OPTIONS = {"pnnx": ["--no-deps"]}      # its program converts without torch
 DEFAULT_ENGINES = "ort,openvino,ncnn"
+SUFFIX, PLACE = "", "f32;"                 # of result files; what the heading says
 
 
 # Engines. Each function loads the model and returns a call that runs it once on a fixed picture.
@@ -249,7 +250,7 @@ def machine():
 def commands(args, python, threads):
     found = {}
     for name in args.engines:
-        found[name] = [python, __file__, "--serve", name, "--onnx", str(args.onnx), "--threads", str(threads)]
+        found[name] = [python, os.path.abspath(sys.argv[0]), "--serve", name, "--onnx", str(args.onnx), "--threads", str(threads)]
     if args.own:
         found["mtyolo"] = shlex.split(args.own) + ["--threads", str(threads)]
     return found
@@ -285,7 +286,7 @@ def table(threads, results):
 
 def heading(args):
     m = machine()
-    return f"{args.onnx.stem}, batch 1, f32; {m['cpu']}, {m['cores']} cores"
+    return f"{args.onnx.stem}, batch 1, {PLACE} {m['cpu']}, {m['cores']} cores"
 
 
 def write_page(page, model, text):
@@ -344,14 +345,14 @@ def main():
         print(tables[-1], flush=True)
         runs.append({"threads": threads, "results": results})
     now = datetime.datetime.now(datetime.timezone.utc)
-    out = args.out or ROOT / "bench" / "results" / f"{now:%Y-%m-%d}-{args.onnx.stem}.json"
+    out = args.out or ROOT / "bench" / "results" / f"{now:%Y-%m-%d}-{args.onnx.stem}{SUFFIX}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    command = ["bench/peers/run.py"] + [os.path.basename(w) if os.path.isabs(w) else w for w in sys.argv[1:]]
+    command = ["bench/peers/" + os.path.basename(sys.argv[0])] + [os.path.basename(w) if os.path.isabs(w) else w for w in sys.argv[1:]]
     out.write_text(json.dumps({"schema_version": 1, "kind": "bench_peers", "date": f"{now:%Y-%m-%dT%H:%M:%SZ}",
                                "machine": machine(), "command": " ".join(map(shlex.quote, command)),
                                "model": args.onnx.name, "runs": runs}, indent=1) + "\n")
     if args.page:
-        write_page(args.page, args.onnx.stem, f"{heading(args)}; {now:%Y-%m-%d}\n" + "\n".join(tables))
+        write_page(args.page, args.onnx.stem + SUFFIX, f"{heading(args)}; {now:%Y-%m-%d}\n" + "\n".join(tables))
     print(f"\nwritten: {out}", file=sys.stderr)
     return 0 if all(r["results"] for r in runs) else 1
 

@@ -1,5 +1,6 @@
 // What bench multitask says of its runs, and where it says nothing.
 #include "cli/multitask_table.h"
+#include "cli/bench_report.h"
 
 #include <catch2/catch.hpp>
 
@@ -56,7 +57,7 @@ TEST_CASE("multitask: a row has the means, and the range of each head's mAP in p
 
 TEST_CASE("multitask: the table replaces what stands between the markers and nothing else", "[cli]") {
   const std::string page = "a\n<!-- bench multitask: begin -->\nold\n<!-- bench multitask: end -->\nz\n";
-  CHECK(replace_between_markers(page, "new\n", "p.md") ==
+  CHECK(replace_between_markers(page, "multitask", "new\n", "p.md") ==
         "a\n<!-- bench multitask: begin -->\nnew\n<!-- bench multitask: end -->\nz\n");
-  CHECK_THROWS_AS(replace_between_markers("no markers", "new", "p.md"), Error);
+  CHECK_THROWS_AS(replace_between_markers("no markers", "multitask", "new", "p.md"), Error);
 }

@@ -1,0 +1,16 @@
+#include "ops/blocked/ceiling.h"
+
+#include "ops/blocked/blocked.h"
+
+namespace mtyolo::ops::blocked {
+
+const Ceiling& ceiling() {
+#if defined(__x86_64__)
+  const std::string_view isa = kernels().isa;
+  if (isa.starts_with("avx512")) return avx512::kCeiling;
+  if (isa == "avx2") return avx2::kCeiling;
+#endif
+  return baseline::kCeiling;
+}
+
+}  // namespace mtyolo::ops::blocked

@@ -1,0 +1,26 @@
+// How many multiply-adds the instructions of kernels.h reach at most: a loop on registers, for `bench
+// kernels`. Included as kernels.h is.
+#pragma once
+
+#include <cstdint>
+
+namespace mtyolo::ops::blocked {
+
+struct Ceiling {
+  int32_t flops;                 // of a round
+  float (*run)(int64_t rounds);  // the result only keeps the loop from being left out
+};
+
+namespace baseline {
+extern const Ceiling kCeiling;
+}
+namespace avx2 {
+extern const Ceiling kCeiling;
+}
+namespace avx512 {
+extern const Ceiling kCeiling;
+}
+
+const Ceiling& ceiling();  // with the instructions that kernels() uses
+
+}  // namespace mtyolo::ops::blocked
