@@ -80,10 +80,10 @@ class Multitask {
     std::vector<MultitaskSet> sets;
     for (const DataSet& data : sets_) sets.push_back(data.set);
     return fmt::format(
-        "mtyolo {}, {}, {}, {} threads; `{}`; {} epochs of batch {}, {} px, {} seeds: mean (lowest "
+        "mtyolo {}, {}, {}, {} thread{}; `{}`; {} epochs of batch {}, {} px, {} seeds: mean (lowest "
         "to highest)\n\n{}",
-        kVersion, utc_now(), inspect_machine().cpu_model, threads(), command(), params_.epochs, kBatch,
-        params_.size, params_.seeds, multitask_markdown(sets, runs_));
+        kVersion, utc_now(), inspect_machine().cpu_model, threads(), threads() == 1 ? "" : "s", command(),
+        params_.epochs, kBatch, params_.size, params_.seeds, multitask_markdown(sets, runs_));
   }
 
   Json document() const {
@@ -120,8 +120,8 @@ class Multitask {
   std::string command() const {
     std::string text = "mtyolo bench multitask";
     for (const std::string& file : params_.data) text += " " + fs::path(file).filename().string();
-    return text +
-           fmt::format(" --epochs {} --img-size {} --seeds {}", params_.epochs, params_.size, params_.seeds);
+    text += fmt::format(" --epochs {} --img-size {} --seeds {}", params_.epochs, params_.size, params_.seeds);
+    return common_.threads == 0 ? text : text + fmt::format(" --threads {}", common_.threads);
   }
 
   void add_set(const std::string& name, const std::string& file) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "core/dtype.h"
 #include "core/error.h"
@@ -12,6 +13,7 @@
 #include "core/text.h"
 #include "cuda/conv_cublas.h"
 #include "cuda/conv_cudnn.h"
+#include "cuda/conv_hopper.h"
 
 namespace mtyolo {
 namespace {
@@ -65,6 +67,50 @@ class IgemmConv : public ConvProvider {
   std::vector<ConvConfig> configs(const ConvArgs& args) const {
     return kernels_->conv_configs(args, device_.multiprocessors, device_.shared_bytes_per_block);
   }
+  std::shared_ptr<const DeviceKernels> kernels_;
+  DeviceInfo device_;
+};
+
+class HopperPlan : public ConvPlan {
+ public:
+  HopperPlan(std::shared_ptr<const DeviceKernels> kernels, const ConvArgs& args, int multiprocessors)
+      : kernels_(std::move(kernels)), args_(args), multiprocessors_(multiprocessors) {}
+  void run(KernelStream stream, void*) override { kernels_->conv_hopper(stream, args_, multiprocessors_); }
+
+ private:
+  std::shared_ptr<const DeviceKernels> kernels_;
+  ConvArgs args_;
+  int multiprocessors_;
+};
+
+class HopperConv : public ConvProvider {
+ public:
+  HopperConv(std::shared_ptr<const DeviceKernels> kernels, DeviceInfo device)
+      : kernels_(std::move(kernels)), device_(std::move(device)) {}
+  std::string name() const override { return kernels_->prefix() + ".wgmma"; }
+  std::string version() const override { return kKernelSet; }
+  const char* refuses(const ConvArgs& args) const override {
+    return device_.major != 9 || device_.minor != 0 ? "needs compute capability 9.0"
+                                                    : conv_hopper_refuses(args);
+  }
+  std::vector<std::string> choices(const ConvArgs& args) override {
+    std::vector<std::string> names;
+    for (const ConvConfig& c : conv_hopper_configs(args, device_.multiprocessors))
+      names.push_back(text_of(c));
+    return names;
+  }
+  std::unique_ptr<ConvPlan> plan(const ConvArgs& args, const std::string& choice) override {
+    for (const ConvConfig& c : conv_hopper_configs(args, device_.multiprocessors)) {
+      if (text_of(c) != choice) continue;
+      ConvArgs chosen = args;
+      chosen.config = c;
+      return std::make_unique<HopperPlan>(kernels_, chosen, device_.multiprocessors);
+    }
+    fail(ExitCode::kRuntime, "no_implementation", "{} has no configuration {} for this convolution", name(),
+         quoted(choice));
+  }
+
+ private:
   std::shared_ptr<const DeviceKernels> kernels_;
   DeviceInfo device_;
 };
@@ -180,7 +226,12 @@ class Chooser : public ConvChooser {
         forced_(std::move(forced)),
         tuner_(std::move(tuner)) {}
   ChosenConv choose(const ConvArgs& args) override {
-    ChosenConv chosen = tune_conv(*session_, providers_, args, forced_, tuner_);
+    const char* reason = nullptr;
+    for (const auto& provider : providers_)
+      if (provider->name() == forced_) reason = provider->refuses(args);
+    if (reason != nullptr && warned_.insert(reason).second)
+      log::warning("--impl conv2d={}: some convolutions are left to others: {}", forced_, reason);
+    ChosenConv chosen = tune_conv(*session_, providers_, args, reason == nullptr ? forced_ : "", tuner_);
     tuner_.save();
     return chosen;
   }
@@ -190,6 +241,7 @@ class Chooser : public ConvChooser {
   ConvProviders providers_;
   std::string forced_;
   Autotuner tuner_;
+  std::set<std::string> warned_;
 };
 
 struct Candidate {
@@ -204,9 +256,15 @@ std::unique_ptr<ConvProvider> make_igemm_conv(std::shared_ptr<const DeviceKernel
   return std::make_unique<IgemmConv>(std::move(kernels), std::move(device));
 }
 
+std::unique_ptr<ConvProvider> make_hopper_conv(std::shared_ptr<const DeviceKernels> kernels,
+                                               DeviceInfo device) {
+  return std::make_unique<HopperConv>(std::move(kernels), std::move(device));
+}
+
 ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::string>* absent) {
   ConvProviders providers;
   providers.push_back(make_igemm_conv(backend.kernels, backend.session->info()));
+  providers.push_back(make_hopper_conv(backend.kernels, backend.session->info()));
   if (backend.session->device().kind != DeviceKind::kCuda) return providers;
   std::string why;
   const auto add = [&](std::unique_ptr<ConvProvider> provider) {

@@ -17,6 +17,9 @@ using ConvProviders = std::vector<std::unique_ptr<ConvProvider>>;
 // Our kernels, "cuda.igemm" or "simt.igemm"; a choice is "128x64x3/2": tile, stages, splits.
 std::unique_ptr<ConvProvider> make_igemm_conv(std::shared_ptr<const DeviceKernels> kernels,
                                               DeviceInfo device);
+// The same for sm_90a, "cuda.wgmma": box copies and products of warpgroups; refuses other GPUs.
+std::unique_ptr<ConvProvider> make_hopper_conv(std::shared_ptr<const DeviceKernels> kernels,
+                                               DeviceInfo device);
 // Those of a device, ours first. On a GPU cuDNN and cuBLASLt are looked for, and `absent` gets a line for
 // each that is not there.
 ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::string>* absent);
@@ -29,8 +32,9 @@ std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvP
 ChosenConv tune_conv(DeviceSession& session, const ConvProviders& providers, const ConvArgs& args,
                      const std::string& forced, Autotuner& tuner);
 
-// All of that for a device; the tuner's file is written whenever something was measured. Throws Error{kUsage}
-// that lists the names when `forced` is none of them.
+// All of that for a device; the tuner's file is written whenever something was measured. A convolution that
+// the forced implementation does not take is left to the others, with one warning for each reason. Throws
+// Error{kUsage} that lists the names when `forced` is none of them.
 std::shared_ptr<ConvChooser> make_conv_chooser(const DeviceBackend& backend, const std::string& forced,
                                                TuneMode mode, const std::string& path);
 

@@ -1,6 +1,7 @@
 #include "cuda/kernels.h"
 
 #include "cuda/conv.h"
+#include "cuda/conv_hopper.h"
 #include "cuda/detect.h"
 #include "cuda/device/config.cuh"
 #include "cuda/image.h"
@@ -26,6 +27,9 @@ class Kernels : public DeviceKernels {
   const char* conv_refuses(const ConvArgs& args) const override { return ::mtyolo::conv_refuses(args); }
   size_t conv_workspace(const ConvArgs& args) const override { return ::mtyolo::conv_workspace(args); }
   void conv(KernelStream s, const ConvArgs& args) const override { ns::conv(s, args); }
+  void conv_hopper(KernelStream s, const ConvArgs& args, int multiprocessors) const override {
+    ns::conv_hopper(s, args, multiprocessors);
+  }
 
   void activate(KernelStream s, KernelActivation act, const Map& x, const Map& y) const override {
     ns::activate(s, act, x, y);

@@ -24,6 +24,7 @@ class DeviceKernels {
   virtual const char* conv_refuses(const ConvArgs& args) const = 0;
   virtual size_t conv_workspace(const ConvArgs& args) const = 0;
   virtual void conv(KernelStream stream, const ConvArgs& args) const = 0;
+  virtual void conv_hopper(KernelStream stream, const ConvArgs& args, int multiprocessors) const = 0;
 
   virtual void activate(KernelStream stream, KernelActivation act, const Map& x, const Map& y) const = 0;
   virtual void add(KernelStream stream, const Map& a, const Map& b, const Map& y) const = 0;

@@ -155,7 +155,7 @@ TEST_CASE("autotune: kernels of the emulated device are measured on arrays of th
   const DeviceBackend backend{session, simt::make_device_kernels()};
   std::vector<std::string> absent;
   const ConvProviders all = conv_providers(backend, &absent);
-  REQUIRE(all.size() == 1);
+  REQUIRE(all.size() == 2);
   ConvProviders providers;
   providers.push_back(std::make_unique<FirstTwo>(*all.front()));
   ConvArgs args;

@@ -37,9 +37,12 @@ TEST_CASE("simt_plan: the demo's network in each math") {
 TEST_CASE("simt_plan: convolutions by the implementation that is asked for") {
   DeviceBackend backend = emulated();
   CHECK_THROWS_AS(make_conv_chooser(backend, "cudnn.graph", TuneMode::kOff, ""), Error);
-  backend.convs = make_conv_chooser(backend, "simt.igemm", TuneMode::kOff, "");
-  CHECK(device_error(backend, narrow_model("yolov7-tiny"), random_images({1, 3, 32, 64}), KernelMath::kF16) <
-        4e-3);
+  for (const char* name : {"simt.igemm", "simt.wgmma"}) {  // the second leaves the stem to the first
+    INFO(name);
+    backend.convs = make_conv_chooser(backend, name, TuneMode::kOff, "");
+    CHECK(device_error(backend, narrow_model("yolov7-tiny"), random_images({1, 3, 32, 64}),
+                       KernelMath::kF16) < 4e-3);
+  }
 }
 
 TEST_CASE("simt_plan: a network with six levels of strides, ReOrg and RepConv") {

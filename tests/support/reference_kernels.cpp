@@ -162,6 +162,7 @@ class ReferenceKernels : public DeviceKernels {
   void conv(KernelStream s, const ConvArgs& args) const override {
     queue(s, [args] { convolve(args); });
   }
+  void conv_hopper(KernelStream s, const ConvArgs& args, int) const override { conv(s, args); }
   void activate(KernelStream s, KernelActivation act, const Map& x, const Map& y) const override {
     point_by_point(s, y, [=](int n, int i, int j, int c) { return activated(act, get(x, n, i, j, c)); });
   }
