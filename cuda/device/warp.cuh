@@ -110,6 +110,26 @@ template <class T>
 MTYOLO_DEV T reduce_min(T value, uint32_t mask = kAllLanes, Site = {}) {
   return __reduce_min_sync(mask, value);
 }
+#else  // no redux.sync: the lanes of the mask one by one
+template <class T, class F>
+MTYOLO_DEV T fold_lanes(T value, uint32_t mask, F&& combine) {
+  T result = __shfl_sync(mask, value, __ffs(int(mask)) - 1);
+  for (uint32_t left = mask & (mask - 1); left != 0; left &= left - 1)
+    result = combine(result, __shfl_sync(mask, value, __ffs(int(left)) - 1));
+  return result;
+}
+template <class T>
+MTYOLO_DEV T reduce_add(T value, uint32_t mask = kAllLanes, Site = {}) {
+  return fold_lanes(value, mask, [](T a, T b) { return a + b; });
+}
+template <class T>
+MTYOLO_DEV T reduce_max(T value, uint32_t mask = kAllLanes, Site = {}) {
+  return fold_lanes(value, mask, [](T a, T b) { return a > b ? a : b; });
+}
+template <class T>
+MTYOLO_DEV T reduce_min(T value, uint32_t mask = kAllLanes, Site = {}) {
+  return fold_lanes(value, mask, [](T a, T b) { return a < b ? a : b; });
+}
 #endif
 MTYOLO_DEV uint32_t count_bits(uint32_t v) { return uint32_t(__popc(v)); }
 MTYOLO_DEV uint32_t lowest_bit(uint32_t v) { return v == 0 ? 32 : uint32_t(__ffs(int(v)) - 1); }
