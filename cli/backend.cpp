@@ -39,7 +39,7 @@ DeviceBackend open_default(const CommonOptions& common) {
   if (cuda_archs().empty() || !common.impl.empty()) return {};
   const std::string absence = cuda_absence();
   if (absence.empty()) return open_gpu(0);
-  if (!inspect_machine().gpus.empty()) log::warning("the CPU is used: {}", absence);
+  if (!installed_gpus().empty()) log::warning("the CPU is used: {}", absence);
   return {};
 }
 

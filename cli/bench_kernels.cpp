@@ -17,7 +17,6 @@
 namespace mtyolo::cli {
 namespace {
 
-constexpr size_t kMaxPageBytes = size_t(4) << 20;
 constexpr int kMostRuns = 1'000'000;
 
 [[noreturn]] void refuse(std::string message, std::string suggestion) {
@@ -235,19 +234,13 @@ std::string kernels_markdown(const Json& d) {
 }
 
 ExitCode bench_kernels(const CommonOptions& common, const KernelsParams& params) {
-  std::string page;
-  if (!params.write.empty()) {  // refused before the work, not after it
-    page = read_file(params.write, kMaxPageBytes);
-    replace_between_markers(page, "kernels", "", params.write);
-  }
+  const MarkedPage page(params.write, "kernels");
   Kernels bench(common, params);
   const Json d = bench.document();
   if (interrupted()) return ExitCode::kDone;
   if (!params.out.empty())
     write_file_atomically(params.out, d.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
-  if (!params.write.empty())
-    write_file_atomically(params.write,
-                          replace_between_markers(page, "kernels", kernels_markdown(d), params.write));
+  page.write(kernels_markdown(d));
   if (common.json) print_json(d);
   else print(lines(d));
   std::sort(bench.slower.rbegin(), bench.slower.rend());

@@ -25,7 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kSceneImages = 300, kSceneHeldOut = 100, kBatch = 4;
-constexpr size_t kMaxPageBytes = size_t(4) << 20;
 
 // Rows of the cfg `demo`: 0-1 the stem, 2-28 the backbone, 29-76 the neck, 77 the detection row.
 struct Sharing {
@@ -238,19 +237,13 @@ class Multitask {
 }  // namespace
 
 ExitCode bench_multitask(const CommonOptions& common, const MultitaskParams& params) {
-  std::string page;
-  if (!params.write.empty()) {  // refused before the work, not after it
-    page = read_file(params.write, kMaxPageBytes);
-    replace_between_markers(page, "multitask", "", params.write);
-  }
+  const MarkedPage page(params.write, "multitask");
   Multitask bench(common, params);
   bench.run();
   if (interrupted()) return ExitCode::kDone;
   const Json d = bench.document();
   if (!params.out.empty()) write_file_atomically(params.out, d.dump(1) + "\n");
-  if (!params.write.empty())
-    write_file_atomically(params.write,
-                          replace_between_markers(page, "multitask", bench.markdown(), params.write));
+  page.write(bench.markdown());
   if (common.json) print_json(d);
   else print(bench.markdown());
   return ExitCode::kDone;

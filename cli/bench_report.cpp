@@ -8,7 +8,7 @@
 namespace mtyolo::cli {
 namespace {
 
-constexpr size_t kMaxReportBytes = size_t(64) << 20;
+constexpr size_t kMaxReportBytes = size_t(64) << 20, kMaxPageBytes = size_t(4) << 20;
 
 }  // namespace
 
@@ -57,6 +57,17 @@ std::string replace_between_markers(const std::string& page, const std::string& 
                  {},
                  "put both into the file, in this order"});
   return page.substr(0, begin + open.size()) + "\n" + text + page.substr(end);
+}
+
+MarkedPage::MarkedPage(std::string file, std::string subject)
+    : file_(std::move(file)), subject_(std::move(subject)) {
+  if (file_.empty()) return;
+  page_ = read_file(file_, kMaxPageBytes);
+  replace_between_markers(page_, subject_, "", file_);
+}
+
+void MarkedPage::write(const std::string& text) const {
+  if (!file_.empty()) write_file_atomically(file_, replace_between_markers(page_, subject_, text, file_));
 }
 
 }  // namespace mtyolo::cli

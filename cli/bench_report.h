@@ -20,4 +20,15 @@ std::map<std::string, double> bench_times(const std::string& file);
 std::string replace_between_markers(const std::string& page, const std::string& subject,
                                     const std::string& text, const std::string& file);
 
+// The page that `--write FILE` names; none when the name is empty. A page without its markers is refused when
+// it is made, so before the work and not after it.
+class MarkedPage {
+ public:
+  MarkedPage(std::string file, std::string subject);
+  void write(const std::string& text) const;
+
+ private:
+  std::string file_, subject_, page_;
+};
+
 }  // namespace mtyolo::cli

@@ -82,18 +82,7 @@ uint64_t memory_field(const std::map<std::string, std::string>& fields, const st
 }
 
 void read_gpu(MachineInfo& m) {
-  for (const fs::path& gpu : sorted_entries("/proc/driver/nvidia/gpus")) {
-    const auto fields = read_fields(gpu / "information");
-    const auto model = fields.find("Model");
-    m.gpus.push_back(model == fields.end() ? "NVIDIA GPU" : model->second);
-  }
-  if (m.gpus.empty()) {
-    for (const fs::path& device : sorted_entries("/sys/bus/pci/devices")) {
-      const bool nvidia = first_line(device / "vendor") == "0x10de";
-      if (nvidia && first_line(device / "class").starts_with("0x03"))
-        m.gpus.push_back("NVIDIA " + first_line(device / "device") + " at " + device.filename().string());
-    }
-  }
+  m.gpus = installed_gpus();
   const std::string version =
       first_line("/proc/driver/nvidia/version");  // "NVRM version: ...  Module  535.1  ..."
   const auto words = split(version, ' ');
@@ -126,6 +115,23 @@ void read_toolkit(MachineInfo& m) {
 }
 
 }  // namespace
+
+std::vector<std::string> installed_gpus() {
+  std::vector<std::string> gpus;
+  for (const fs::path& gpu : sorted_entries("/proc/driver/nvidia/gpus")) {
+    const auto fields = read_fields(gpu / "information");
+    const auto model = fields.find("Model");
+    gpus.push_back(model == fields.end() ? "NVIDIA GPU" : model->second);
+  }
+  if (gpus.empty()) {
+    for (const fs::path& device : sorted_entries("/sys/bus/pci/devices")) {
+      const bool nvidia = first_line(device / "vendor") == "0x10de";
+      if (nvidia && first_line(device / "class").starts_with("0x03"))
+        gpus.push_back("NVIDIA " + first_line(device / "device") + " at " + device.filename().string());
+    }
+  }
+  return gpus;
+}
 
 MachineInfo inspect_machine() {
   MachineInfo m;

@@ -25,6 +25,9 @@ struct MachineInfo {
   std::string cuda_version;       // of the toolkit, empty = unknown
 };
 
+// MachineInfo::gpus alone.
+std::vector<std::string> installed_gpus();
+
 // Reads /proc and /sys only: no driver is loaded and no process starts.
 MachineInfo inspect_machine();
 

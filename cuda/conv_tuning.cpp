@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -23,96 +24,56 @@ constexpr char kKernelSet[] = "1";
 
 std::string text_of(const ConvConfig& c) { return fmt::format("{}x{}x{}/{}", c.m, c.n, c.stages, c.splits); }
 
-class IgemmPlan : public ConvPlan {
+// One of our kernels: what to ask and what to call.
+struct OwnKernel {
+  std::string name;
+  std::function<const char*(const ConvArgs&)> refuses;
+  std::function<std::vector<ConvConfig>(const ConvArgs&)> configs;
+  std::function<size_t(const ConvArgs&)> workspace;
+  std::function<void(KernelStream, const ConvArgs&)> run;
+};
+
+class OwnPlan : public ConvPlan {
  public:
-  IgemmPlan(std::shared_ptr<const DeviceKernels> kernels, const ConvArgs& args)
-      : kernels_(std::move(kernels)), args_(args), bytes_(kernels_->conv_workspace(args)) {}
+  OwnPlan(const OwnKernel& kernel, const ConvArgs& args)
+      : run_(kernel.run), args_(args), bytes_(kernel.workspace(args)) {}
   size_t workspace_bytes() const override { return bytes_; }
   bool clean_workspace() const override { return true; }
   void run(KernelStream stream, void* workspace) override {
     args_.workspace = workspace, args_.workspace_bytes = bytes_;
-    kernels_->conv(stream, args_);
+    run_(stream, args_);
   }
 
  private:
-  std::shared_ptr<const DeviceKernels> kernels_;
+  std::function<void(KernelStream, const ConvArgs&)> run_;
   ConvArgs args_;
   size_t bytes_;
 };
 
-class IgemmConv : public ConvProvider {
+class OwnConv : public ConvProvider {
  public:
-  IgemmConv(std::shared_ptr<const DeviceKernels> kernels, DeviceInfo device)
-      : kernels_(std::move(kernels)), device_(std::move(device)) {}
-  std::string name() const override { return kernels_->prefix() + ".igemm"; }
+  explicit OwnConv(OwnKernel kernel) : kernel_(std::move(kernel)) {}
+  std::string name() const override { return kernel_.name; }
   std::string version() const override { return kKernelSet; }
-  const char* refuses(const ConvArgs& args) const override { return kernels_->conv_refuses(args); }
+  const char* refuses(const ConvArgs& args) const override { return kernel_.refuses(args); }
   std::vector<std::string> choices(const ConvArgs& args) override {
     std::vector<std::string> names;
-    for (const ConvConfig& c : configs(args)) names.push_back(text_of(c));
+    for (const ConvConfig& c : kernel_.configs(args)) names.push_back(text_of(c));
     return names;
   }
   std::unique_ptr<ConvPlan> plan(const ConvArgs& args, const std::string& choice) override {
-    for (const ConvConfig& c : configs(args)) {
+    for (const ConvConfig& c : kernel_.configs(args)) {
       if (text_of(c) != choice) continue;
       ConvArgs chosen = args;
       chosen.config = c;
-      return std::make_unique<IgemmPlan>(kernels_, chosen);
+      return std::make_unique<OwnPlan>(kernel_, chosen);
     }
     fail(ExitCode::kRuntime, "no_implementation", "{} has no configuration {} for this convolution", name(),
          quoted(choice));
   }
 
  private:
-  std::vector<ConvConfig> configs(const ConvArgs& args) const {
-    return kernels_->conv_configs(args, device_.multiprocessors, device_.shared_bytes_per_block);
-  }
-  std::shared_ptr<const DeviceKernels> kernels_;
-  DeviceInfo device_;
-};
-
-class HopperPlan : public ConvPlan {
- public:
-  HopperPlan(std::shared_ptr<const DeviceKernels> kernels, const ConvArgs& args, int multiprocessors)
-      : kernels_(std::move(kernels)), args_(args), multiprocessors_(multiprocessors) {}
-  void run(KernelStream stream, void*) override { kernels_->conv_hopper(stream, args_, multiprocessors_); }
-
- private:
-  std::shared_ptr<const DeviceKernels> kernels_;
-  ConvArgs args_;
-  int multiprocessors_;
-};
-
-class HopperConv : public ConvProvider {
- public:
-  HopperConv(std::shared_ptr<const DeviceKernels> kernels, DeviceInfo device)
-      : kernels_(std::move(kernels)), device_(std::move(device)) {}
-  std::string name() const override { return kernels_->prefix() + ".wgmma"; }
-  std::string version() const override { return kKernelSet; }
-  const char* refuses(const ConvArgs& args) const override {
-    return device_.major != 9 || device_.minor != 0 ? "needs compute capability 9.0"
-                                                    : conv_hopper_refuses(args);
-  }
-  std::vector<std::string> choices(const ConvArgs& args) override {
-    std::vector<std::string> names;
-    for (const ConvConfig& c : conv_hopper_configs(args, device_.multiprocessors))
-      names.push_back(text_of(c));
-    return names;
-  }
-  std::unique_ptr<ConvPlan> plan(const ConvArgs& args, const std::string& choice) override {
-    for (const ConvConfig& c : conv_hopper_configs(args, device_.multiprocessors)) {
-      if (text_of(c) != choice) continue;
-      ConvArgs chosen = args;
-      chosen.config = c;
-      return std::make_unique<HopperPlan>(kernels_, chosen, device_.multiprocessors);
-    }
-    fail(ExitCode::kRuntime, "no_implementation", "{} has no configuration {} for this convolution", name(),
-         quoted(choice));
-  }
-
- private:
-  std::shared_ptr<const DeviceKernels> kernels_;
-  DeviceInfo device_;
+  OwnKernel kernel_;
 };
 
 constexpr const char* kTypeWords[] = {"f32", "f16", "bf16", "s8", "u8"};
@@ -252,13 +213,30 @@ struct Candidate {
 }  // namespace
 
 std::unique_ptr<ConvProvider> make_igemm_conv(std::shared_ptr<const DeviceKernels> kernels,
-                                              DeviceInfo device) {
-  return std::make_unique<IgemmConv>(std::move(kernels), std::move(device));
+                                              const DeviceInfo& device) {
+  return std::make_unique<OwnConv>(OwnKernel{
+      kernels->prefix() + ".igemm", [kernels](const ConvArgs& args) { return kernels->conv_refuses(args); },
+      [kernels, processors = device.multiprocessors, shared = device.shared_bytes_per_block](
+          const ConvArgs& args) { return kernels->conv_configs(args, processors, shared); },
+      [kernels](const ConvArgs& args) { return kernels->conv_workspace(args); },
+      [kernels](KernelStream stream, const ConvArgs& args) { kernels->conv(stream, args); }});
 }
 
 std::unique_ptr<ConvProvider> make_hopper_conv(std::shared_ptr<const DeviceKernels> kernels,
-                                               DeviceInfo device) {
-  return std::make_unique<HopperConv>(std::move(kernels), std::move(device));
+                                               const DeviceInfo& device) {
+  const bool fits = device.major == 9 && device.minor == 0;
+  return std::make_unique<OwnConv>(
+      OwnKernel{kernels->prefix() + ".wgmma",
+                [fits](const ConvArgs& args) {
+                  return fits ? conv_hopper_refuses(args) : "needs compute capability 9.0";
+                },
+                [processors = device.multiprocessors](const ConvArgs& args) {
+                  return conv_hopper_configs(args, processors);
+                },
+                [](const ConvArgs&) { return size_t{0}; },
+                [kernels, processors = device.multiprocessors](KernelStream stream, const ConvArgs& args) {
+                  kernels->conv_hopper(stream, args, processors);
+                }});
 }
 
 ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::string>* absent) {

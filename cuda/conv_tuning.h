@@ -16,10 +16,10 @@ using ConvProviders = std::vector<std::unique_ptr<ConvProvider>>;
 
 // Our kernels, "cuda.igemm" or "simt.igemm"; a choice is "128x64x3/2": tile, stages, splits.
 std::unique_ptr<ConvProvider> make_igemm_conv(std::shared_ptr<const DeviceKernels> kernels,
-                                              DeviceInfo device);
+                                              const DeviceInfo& device);
 // The same for sm_90a, "cuda.wgmma": box copies and products of warpgroups; refuses other GPUs.
 std::unique_ptr<ConvProvider> make_hopper_conv(std::shared_ptr<const DeviceKernels> kernels,
-                                               DeviceInfo device);
+                                               const DeviceInfo& device);
 // Those of a device, ours first. On a GPU cuDNN and cuBLASLt are looked for, and `absent` gets a line for
 // each that is not there.
 ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::string>* absent);

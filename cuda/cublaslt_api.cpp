@@ -7,15 +7,10 @@
 namespace mtyolo::cublaslt {
 namespace {
 
-struct Loaded {
-  Api api{};
-  std::string why;
-};
-
-Loaded load() {
+LoadedApi<Api> load() {
   constexpr const char* kNames[] = {"libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.13",
                                     "libcublasLt.so.12"};
-  Loaded loaded;
+  LoadedApi<Api> loaded;
   SharedLibrary library(kNames);
   Api& a = loaded.api;
   const bool complete = library && library.find(a.create, "cublasLtCreate") &&
@@ -39,9 +34,8 @@ Loaded load() {
 }  // namespace
 
 const Api* api(std::string* why) {
-  static const Loaded loaded = load();
-  if (why != nullptr) *why = loaded.why;
-  return loaded.why.empty() ? &loaded.api : nullptr;
+  static const LoadedApi<Api> loaded = load();
+  return loaded.get(why);
 }
 
 }  // namespace mtyolo::cublaslt

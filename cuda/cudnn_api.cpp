@@ -7,14 +7,9 @@
 namespace mtyolo::cudnn {
 namespace {
 
-struct Loaded {
-  Api api{};
-  std::string why;
-};
-
-Loaded load() {
+LoadedApi<Api> load() {
   constexpr const char* kNames[] = {"libcudnn.so.9", "/usr/local/cuda/lib64/libcudnn.so.9"};
-  Loaded loaded;
+  LoadedApi<Api> loaded;
   SharedLibrary library(kNames);
   Api& a = loaded.api;
   const bool complete =
@@ -33,9 +28,8 @@ Loaded load() {
 }  // namespace
 
 const Api* api(std::string* why) {
-  static const Loaded loaded = load();
-  if (why != nullptr) *why = loaded.why;
-  return loaded.why.empty() ? &loaded.api : nullptr;
+  static const LoadedApi<Api> loaded = load();
+  return loaded.get(why);
 }
 
 }  // namespace mtyolo::cudnn

@@ -26,4 +26,15 @@ class SharedLibrary {
   std::string error_;
 };
 
+// The functions of a library, or why it cannot be used.
+template <class Api>
+struct LoadedApi {
+  Api api{};
+  std::string why{};
+  const Api* get(std::string* reason) const {
+    if (reason != nullptr) *reason = why;
+    return why.empty() ? &api : nullptr;
+  }
+};
+
 }  // namespace mtyolo

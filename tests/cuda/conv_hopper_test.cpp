@@ -82,7 +82,7 @@ TEST_CASE("simt: the convolution for sm_90a names what it does not take") {
   CHECK(conv_hopper_configs(args, 132).empty());
   args.moments = nullptr;
   args.config = {128, 64, 3, 1};
-  CHECK(error_of([&] { simt::conv_hopper({}, args, 132); }).find("config is none") != std::string::npos);
+  CHECK(error_text([&] { simt::conv_hopper({}, args, 132); }).find("config is none") != std::string::npos);
   // 20 x 20 at batch 1: the narrowest tiles spread best; many pixels: the widest
   args.y = {nullptr, KernelType::kF16, 1, 20, 20, 512, 512}, args.x = args.y, args.kernel = 1, args.pad = 0;
   args.weight_stride = 512;

@@ -135,7 +135,7 @@ TEST_CASE("cuda_host: numbers of cuDNN's interface are those of its header") {
   CHECK(cudnn::kCrossCorrelation == CUDNN_CROSS_CORRELATION);
   CHECK(cudnn::kMostNotes >= CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
 #else
-  MTYOLO_SKIP("cudnn.h is not installed");
+  MTYOLO_SKIP("cudnn.h is not installed");     // our constants are held to the vendor's header where it is
 #endif
 }
 
@@ -155,7 +155,7 @@ TEST_CASE("cuda_host: numbers of cuBLASLt's interface are those of its header") 
   CHECK(sizeof(cublaslt::Heuristic) == sizeof(cublasLtMatmulHeuristicResult_t));
   CHECK(offsetof(cublaslt::Heuristic, status) == offsetof(cublasLtMatmulHeuristicResult_t, state));
 #else
-  MTYOLO_SKIP("cublasLt.h is not installed");
+  MTYOLO_SKIP("cublasLt.h is not installed");  // likewise
 #endif
 }
 
@@ -175,7 +175,7 @@ TEST_CASE("cuda_host: cuDNN plans our graphs for a GPU that is not here") {
       "pciDeviceId": 0, "maxCtasPerSM": 32, "maxThreadsPerBlock": 1024, "maxThreadsPerSM": 2048,
       "isTccDriver": 0, "supportCoopLaunch": 1})";
   std::string why;
-  if (cudnn::api(&why) == nullptr) MTYOLO_SKIP(why);
+  if (cudnn::api(&why) == nullptr) MTYOLO_SKIP(why);  // the library itself is asked to plan
   if (cudnn::api(&why)->version() < 90800) MTYOLO_SKIP("this cuDNN plans for no device that is not here");
   const auto provider = make_cudnn_conv(options, &why);
   REQUIRE(provider != nullptr);

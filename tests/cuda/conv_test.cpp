@@ -172,7 +172,7 @@ TEST_CASE("simt: a convolution refuses what no kernel computes, and says why") {
     change(a);
     const char* why = conv_refuses(a);
     CHECK(conv_configs(a, 132, kShared).empty() == (why != nullptr));
-    const std::string text = error_of([&] { TESTED(conv)({}, a); });
+    const std::string text = error_text([&] { TESTED(conv)({}, a); });
     INFO(text << " but not " << part);
     CHECK(text.find(part) != std::string::npos);
   };

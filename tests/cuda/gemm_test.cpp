@@ -61,9 +61,9 @@ TEST_CASE("simt: tiles of a product meet no bank conflict, and their copies wast
 
 TEST_CASE("simt: a product refuses strides that break its promise of alignment") {
   GemmArgs args{.m = 4, .n = 4, .k = 12, .a_stride = 12, .b_stride = 12, .c_stride = 4};
-  CHECK(error_of([&] { simt::gemm({}, args); }).find("16 bytes") != std::string::npos);
+  CHECK(error_text([&] { simt::gemm({}, args); }).find("16 bytes") != std::string::npos);
   args = {.m = 4, .n = 4, .k = 16, .a_stride = 8, .b_stride = 16, .c_stride = 4};
-  CHECK(error_of([&] { simt::gemm({}, args); }).find("shorter than its row") != std::string::npos);
+  CHECK(error_text([&] { simt::gemm({}, args); }).find("shorter than its row") != std::string::npos);
   args = {.m = 4, .n = 4, .k = 16, .a_stride = 16, .b_stride = 16, .c_stride = 4, .stages = 5};
-  CHECK(error_of([&] { simt::gemm({}, args); }).find("stages") != std::string::npos);
+  CHECK(error_text([&] { simt::gemm({}, args); }).find("stages") != std::string::npos);
 }

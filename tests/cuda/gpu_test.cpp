@@ -16,7 +16,7 @@ using namespace mtyolo;
 using namespace mtyolo::test;
 
 TEST_CASE("gpu: a session moves bytes, records and times on a real device") {
-  if (const std::string absence = cuda_absence(); !absence.empty()) MTYOLO_SKIP(absence);
+  if (const std::string absence = cuda_absence(); !absence.empty()) MTYOLO_SKIP(absence);  // no device
   const auto session = open_cuda_session(0);
   std::vector<int> sent(9 << 20), got(sent.size());
   std::iota(sent.begin(), sent.end(), 7);

@@ -67,10 +67,10 @@ TEST_CASE("simt: nms refuses what does not fit together") {
   float raw = 0;
   head.level_count = 1, head.classes = 2;
   head.levels[0] = {.raw = {&raw, KernelType::kF32, 2, 1, 1, 14, 14}, .anchor_count = 2};
-  CHECK(error_of([&] { simt::decode({}, head, 3, &raw); }).find("raw map") != std::string::npos);
+  CHECK(error_text([&] { simt::decode({}, head, 3, &raw); }).find("raw map") != std::string::npos);
   NmsArgs args{.heads = {&head, 1}, .images = 2, .workspace = &raw};
   args.workspace_bytes = nms_workspace(args) - 1;
-  CHECK(error_of([&] { simt::nms({}, args); }).find("workspace") != std::string::npos);
+  CHECK(error_text([&] { simt::nms({}, args); }).find("workspace") != std::string::npos);
   args.max_det = 0;
-  CHECK(error_of([&] { nms_workspace(args); }).find("max_det") != std::string::npos);
+  CHECK(error_text([&] { nms_workspace(args); }).find("max_det") != std::string::npos);
 }

@@ -66,13 +66,13 @@ TEST_CASE("simt: batch norm refuses maps that do not fit each other and activati
   SimtBuffer<float> memory(64);
   const KernelMap y{memory.get(), KernelType::kF32, 1, 2, 2, 4, 4};
   BnActArgs args{.y = y, .a = y};
-  CHECK(error_of([&] { simt::bn_act_apply({}, args); }).find("is null") != std::string::npos);
+  CHECK(error_text([&] { simt::bn_act_apply({}, args); }).find("is null") != std::string::npos);
   args.norm = {.weight = memory.get(), .bias = memory.get()};
   args.norm.mean = args.norm.inv_std = args.norm.scale = memory.get();
   args.activation = kSigmoid;
-  CHECK(error_of([&] { simt::bn_act_apply({}, args); }).find("leaky ReLU") != std::string::npos);
+  CHECK(error_text([&] { simt::bn_act_apply({}, args); }).find("leaky ReLU") != std::string::npos);
   args.a.w = 1;
-  CHECK(error_of([&] { simt::bn_act_apply({}, args); }).find("one type and shape") != std::string::npos);
+  CHECK(error_text([&] { simt::bn_act_apply({}, args); }).find("one type and shape") != std::string::npos);
   const KernelMap bytes{memory.get(), KernelType::kU8, 1, 2, 2, 4, 4};
-  CHECK(error_of([&] { simt::bn_moments({}, bytes, memory.get()); }).find("f32, f16") != std::string::npos);
+  CHECK(error_text([&] { simt::bn_moments({}, bytes, memory.get()); }).find("f32, f16") != std::string::npos);
 }

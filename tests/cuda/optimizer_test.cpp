@@ -91,8 +91,8 @@ TEST_CASE("simt: a step of the optimizer refuses what it cannot run") {
   const SimtBuffer<float> memory(8);
   const SimtBuffer<StepControl> control(std::vector<StepControl>(1));
   OptimizerStepArgs args{.control = control.get(), .n = 8, .values = memory.get()};
-  CHECK(error_of([&] { simt::optimizer_step({}, args); }).find("first moment") != std::string::npos);
+  CHECK(error_text([&] { simt::optimizer_step({}, args); }).find("first moment") != std::string::npos);
   args = {.rule = StepRule::kNone, .control = control.get(), .n = 8, .values = memory.get()};
   args.copy = memory.get(), args.copy_type = KernelType::kS8;
-  CHECK(error_of([&] { simt::optimizer_step({}, args); }).find("f16 or bf16") != std::string::npos);
+  CHECK(error_text([&] { simt::optimizer_step({}, args); }).find("f16 or bf16") != std::string::npos);
 }

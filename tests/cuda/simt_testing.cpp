@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+
+#include "cuda/simt/stream.h"
 #ifdef MTYOLO_TEST_ON_GPU
 #include <cuda_runtime_api.h>
 
@@ -39,7 +41,7 @@ void wait_for_tested() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize")
 #else
 void* allocate_tested(size_t bytes) { return emulator::simt_runtime().allocate(bytes); }
 void free_tested(void* pointer, size_t bytes) noexcept { emulator::simt_runtime().free(pointer, bytes); }
-void wait_for_tested() {}
+void wait_for_tested() { emulator::stream_of({}).synchronize(); }
 #endif
 
 std::vector<emulator::Options> kernel_runs() {

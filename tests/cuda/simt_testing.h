@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "core/dtype.h"
-#include "core/error.h"
 #include "core/random.h"
 #include "cuda/simt/memory.h"
 #include "cuda/simt/options.h"
 #include "tests/support/skip.h"
+#include "tests/support/throws.h"
 
 namespace mtyolo::test {
 
@@ -83,17 +83,6 @@ class WithOptions {
 // What CI runs every kernel test under: in order, and warp-greedy with three seeds; copies late. Once on a
 // GPU.
 std::vector<emulator::Options> kernel_runs();
-
-// The text of the Error that f throws, "" when it throws none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 
 // Values in -1..1 that are exact in every type but s8; s8 takes whole numbers.
 std::vector<double> random_values(size_t count, uint64_t seed, bool whole);
