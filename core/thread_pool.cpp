@@ -27,6 +27,10 @@ void pause_cpu() {
 // gives its core back.
 constexpr int kSpins = 4000;
 
+// The parts of ThreadPool::loop_.
+constexpr uint64_t kOpen = 1 << 16, kInside = kOpen - 1;
+constexpr uint64_t number_of(uint64_t loop) { return loop >> 17; }
+
 }  // namespace
 
 int available_cores() {
@@ -69,7 +73,7 @@ void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    generation_.fetch_add(1);
+    loop_.fetch_add(kOpen << 1);
   }
   wake_.notify_all();
   for (std::thread& t : workers_) t.join();
@@ -87,14 +91,15 @@ void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t)>&
     count_ = count;
     error_ = nullptr;
     next_.store(0);
-    running_.store(int(workers_.size()));
-    generation_.fetch_add(1);
+    loop_.store((number_of(loop_.load()) + 1) << 17 | kOpen, std::memory_order_release);
   }
   wake_.notify_all();
   run_tasks();
-  for (int spin = 0; running_.load(std::memory_order_acquire) != 0; ++spin) {
+  uint64_t loop = loop_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+  for (int spin = 0; (loop & kInside) != 0; ++spin) {
     if (spin < kSpins) pause_cpu();
-    else std::this_thread::yield();
+    else loop_.wait(loop, std::memory_order_acquire);
+    loop = loop_.load(std::memory_order_acquire);
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
@@ -113,20 +118,29 @@ void ThreadPool::run_tasks() {
   inside_task = false;
 }
 
+// Takes part in the loop of that number if it still goes on.
+void ThreadPool::join(uint64_t number) {
+  uint64_t loop = loop_.load(std::memory_order_relaxed);
+  do {
+    if (number_of(loop) != number || (loop & kOpen) == 0) return;
+  } while (!loop_.compare_exchange_weak(loop, loop + 1, std::memory_order_acquire));
+  run_tasks();
+  if (((loop_.fetch_sub(1, std::memory_order_acq_rel) - 1) & (kOpen | kInside)) == 0) loop_.notify_one();
+}
+
 void ThreadPool::worker_loop() {
   set_flush_denormals();
   uint64_t seen = 0;
   while (true) {
-    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin)
+    for (int spin = 0; spin < kSpins && number_of(loop_.load(std::memory_order_acquire)) == seen; ++spin)
       pause_cpu();
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load() != seen; });
-      seen = generation_.load();
+      wake_.wait(lock, [&] { return number_of(loop_.load()) != seen; });
+      seen = number_of(loop_.load());
       if (stopping_) return;
     }
-    run_tasks();
-    running_.fetch_sub(1, std::memory_order_release);
+    join(seen);
   }
 }
 

@@ -1,7 +1,8 @@
 // parallel_for over a fixed set of worker threads.
 //
 // Tasks are handed out one by one, so uneven tasks balance. A task must compute the same bits whichever
-// thread runs it; reductions are split by task, never by thread, so 1 and 2 threads give equal results.
+// thread runs it; reductions are split by task, never by thread, so 1 and 2 threads give equal results. A
+// loop waits only for workers that have begun it: one that the system does not schedule costs nothing.
 #pragma once
 
 #include <atomic>
@@ -32,12 +33,13 @@ class ThreadPool {
   void stop();
   void worker_loop();
   void run_tasks();
+  void join(uint64_t number);
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> generation_{0};
-  std::atomic<int> running_{0};
+  // Number of the loop, whether workers may still join it, how many are in it.
+  std::atomic<uint64_t> loop_{0};
   std::atomic<int64_t> next_{0};
   int64_t count_ = 0;
   const std::function<void(int64_t)>* task_ = nullptr;

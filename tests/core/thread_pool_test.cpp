@@ -1,9 +1,12 @@
 #include "core/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <numeric>
+#include <thread>
 
 using namespace mtyolo;
 
@@ -75,4 +78,17 @@ TEST_CASE("thread_pool: numbers too small for a normal float become zero on thre
   const volatile float tiny = 1e-39f, small = 1e-30f;
   CHECK(std::bit_cast<uint32_t>(small * 1e-9f) == 0);
   CHECK(std::bit_cast<uint32_t>(tiny * 1e10f) == 0);
+}
+
+TEST_CASE("thread_pool: loops follow each other while workers are slow to wake", "[core][thread_pool]") {
+  ThreadPool pool(4);
+  std::vector<int64_t> sums(2000);
+  for (size_t loop = 0; loop < sums.size(); ++loop) {
+    std::atomic<int64_t> sum{0};
+    const int64_t count = int64_t(loop % 7) + 1;
+    pool.parallel_for(count, [&](int64_t i) { sum += i + 1; });
+    sums[loop] = sum - count * (count + 1) / 2;
+    if (loop % 500 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // workers fall asleep
+  }
+  CHECK(std::count(sums.begin(), sums.end(), 0) == int64_t(sums.size()));
 }
