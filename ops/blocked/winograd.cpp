@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/cache_sizes.h"
+
 namespace mtyolo::ops::blocked {
 namespace {
 
@@ -20,9 +22,9 @@ struct Cut {
 
 Cut cut(const WinogradTask& whole, int positions, int images, int panels, int panel_blocks, int threads) {
   // What a chunk writes and reads again should stay in the second-level cache, but all weights pass over it.
-  constexpr int64_t kCache = 1 << 20, kFewTiles = 28;
+  constexpr int64_t kFewTiles = 28;  // two register tiles, or a weight is read too often
   const int blocks = (whole.x.channels + kBlock - 1) / kBlock + panels * panel_blocks;
-  const int64_t tiles = std::max(kCache / (int64_t(positions) * blocks * kBlock * 4), kFewTiles);
+  const int64_t tiles = std::max(cache_sizes().l2 / (int64_t(positions) * blocks * kBlock * 4), kFewTiles);
   const int rows = int(std::clamp<int64_t>(tiles / whole.tile_columns, 1, whole.tile_row_end));
   Cut c{(whole.tile_row_end + rows - 1) / rows, 1};
   // Groups of at least 8 blocks: then the second transform costs a few hundredths of the products.
