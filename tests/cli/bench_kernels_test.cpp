@@ -79,11 +79,15 @@ TEST_CASE("bench kernels: layers of training, of Winograd's form and of a batch"
   CHECK(find("batch_norm_backward/yolov7/silu_80x80_128_b2") != cases.end());
   CHECK(find("max_pool_forward/yolov7/k2s2_160x160_256_b2") != cases.end());
   CHECK(find("upsample_backward/yolov7/20x20_256_b2") != cases.end());
+  const auto step = find("optimizer_step/yolov7/sgd_37622682");
+  REQUIRE(step != cases.end());
+  CHECK(step->bytes == 32.0 * 37622682);
 }
 
 TEST_CASE("bench kernels: every op runs and is reported in Google Benchmark's layout", "[cli][bench]") {
-  const CommandResult r = bench({"--shapes", "yolov7-tiny-32", "yolov7-w6-64", "--json", "--quiet",
-                                 "--filter", "_1x1_,_2x2_,_4x4_,/1x1_,/2x2_,64x64_,drawn"});
+  const CommandResult r =
+      bench({"--shapes", "yolov7-tiny-32", "yolov7-w6-64", "--json", "--quiet", "--filter",
+             "_1x1_,_2x2_,_4x4_,/1x1_,/2x2_,64x64_,drawn,optimizer_step/yolov7-tiny"});
   REQUIRE(r.exit_code == 0);
   const json d = json::parse(r.out);
   CHECK(d["kind"] == "bench");
@@ -108,7 +112,8 @@ TEST_CASE("bench kernels: every op runs and is reported in Google Benchmark's la
   CHECK(ops == std::set<std::string>{"batch_norm_backward", "batch_norm_forward", "conv2d_dgrad",
                                      "conv2d_forward", "conv2d_igemm", "conv2d_wgrad", "copy",
                                      "detect_decode", "letterbox", "max_pool_backward", "max_pool_forward",
-                                     "nms", "space_to_depth", "upsample_backward", "upsample_forward"});
+                                     "nms", "optimizer_step", "space_to_depth", "upsample_backward",
+                                     "upsample_forward"});
 }
 
 TEST_CASE("bench kernels: --against marks what became slower, --write fills a page", "[cli][bench]") {
