@@ -102,8 +102,6 @@ class Workload {
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs)) {
       count_flops(c, *p);
       if (!of_image) add(c, "conv2d_dgrad", conv_name(c, *p), x + y + weights(c, *p));
-      if (c.form_flops != c.flops)
-        c.form_flops = c.flops * 16.0 / 36;  // the gradient of a weight has one form
       add(c, "conv2d_wgrad", conv_name(c, *p), x + y + weights(c, *p));
     } else if (std::holds_alternative<ops::BatchNorm>(c.attrs)) {
       const std::string shape = fmt::format("{}_{}", ops::name(c.activation.kind), map_name(c.x));
