@@ -56,8 +56,7 @@ class Kernels {
       refuse("bench kernels: --impl does not apply to it", "it times what the plan and training run");
     if (!backend_) {
       if (params.dtype != "fp32" && params.dtype != "bf16")
-        refuse(fmt::format("bench kernels: --dtype is {} on the CPU", params.dtype),
-               "expected fp32, or bf16 for the ops of training");
+        refuse(fmt::format("bench kernels: --dtype is {} on the CPU", params.dtype), "expected fp32 or bf16");
       runner_ = cpu_kernel_runner(ctx_, params.dtype == "bf16" ? DType::kBF16 : DType::kF32);
       if (params.dtype == "bf16") suffix_ = "/bf16";
       return;

@@ -72,10 +72,15 @@ Tensor as_float(const Tensor& images) {
 }  // namespace
 
 Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
-                   PlanOptions options)
+                   PlanOptions options, ops::blocked::Element type)
     : ctx_(ctx), options_(options) {
   const std::string forced = impls.forced(ops::Conv2dForward::kName);
-  if (forced.empty() || forced == "cpu.winograd") network_ = Network::build(ctx, graph, weights);
+  if (type == ops::blocked::Element::kBF16) {
+    if (!forced.empty() && forced != "cpu.igemm")
+      fail(ExitCode::kUsage, "usage",
+           "--impl conv2d={} computes in fp32, expected cpu.igemm with --dtype bf16", forced);
+    network_ = Network::build(ctx, graph, weights, false, type);
+  } else if (forced.empty() || forced == "cpu.winograd") network_ = Network::build(ctx, graph, weights);
   else if (forced == "cpu.igemm") network_ = Network::build(ctx, graph, weights, false);
   else eager_ = std::make_unique<Eager>(Eager{graph, weights, impls, {}});
 }

@@ -7,11 +7,13 @@
 namespace mtyolo::models {
 
 std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_winograd) {
+                                              bool allow_winograd, ops::blocked::Element type) {
   const profile::Scope scope("pack weights");
   FoldedGraph folded = fold_graph(graph);
   auto network = std::make_shared<Network>();
   network->graph_ = chain_pools(folded.graph);
+  network->type_ = type;
+  allow_winograd &= type == ops::blocked::Element::kF32;  // a pair of bf16 costs what a float did
 
   // Largest first, so that the threads finish together.
   std::vector<std::pair<int64_t, int>> order;
@@ -29,7 +31,9 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     const int in = int(w.weight.size(1)) * params.groups, out = int(w.weight.size(0));
     if (allow_winograd && ops::blocked::winograd_refuses(params, in, out) == nullptr)
       step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias);
-    else step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params);
+    else
+      step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params,
+                                                               ops::blocked::kernels(), type);
   });
   for (const GraphNode& node : network->graph_.nodes) {
     if (!std::holds_alternative<ops::CrossStitch>(node.attrs)) continue;

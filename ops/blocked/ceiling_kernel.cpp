@@ -20,7 +20,12 @@ float multiply_adds(int64_t rounds) {
   for (int i = 0; i < kSums; ++i) sums[i] = Register{} + float(i);
   for (int64_t round = 0; round < rounds; ++round)
 #pragma GCC unroll 16
-    for (int i = 0; i < kSums; ++i) sums[i] = sums[i] * factor + step;
+    for (int i = 0; i < kSums; ++i)
+#if defined(__AVX512BF16__)
+      asm("vdpbf16ps %1, %2, %0" : "+v"(sums[i]) : "v"(factor), "v"(step));
+#else
+      sums[i] = sums[i] * factor + step;
+#endif
   for (int i = 1; i < kSums; ++i) sums[0] += sums[i];
   float total = 0;
   for (int lane = 0; lane < kLanes; ++lane) total += sums[0][lane];
@@ -29,6 +34,12 @@ float multiply_adds(int64_t rounds) {
 
 }  // namespace
 
-extern constinit const Ceiling kCeiling{2 * kSums * kLanes, multiply_adds};
+#if defined(__AVX512BF16__)
+constexpr int kProducts = 2;
+#else
+constexpr int kProducts = 1;
+#endif
+
+extern constinit const Ceiling kCeiling{2 * kSums * kLanes * kProducts, multiply_adds};
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

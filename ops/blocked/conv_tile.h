@@ -77,18 +77,23 @@ void conv_tile(const ConvTask& task, int row, int column) {
     }
   }
 
-  for (int b = 0; b < Blocks; ++b) {
-    const auto at = [&](const MapView& m) {
-      return pixel_at<Stored>(m, task.out_block + b, row, column, m.pixel);
-    };
-    Stored* y = at(task.y);
-    const Stored* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
-    for (int t = 0; t < Tile; ++t) {
-      Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
-      if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
-      store(y + int64_t(t) * task.y.pixel, v);
+  const auto finish = [&](auto element) {
+    using Result = decltype(element);
+    for (int b = 0; b < Blocks; ++b) {
+      const int block = task.out_block + b;
+      Result* y = pixel_at<Result>(task.y, block, row, column, task.y.pixel);
+      const Stored* residual = nullptr;
+      if (task.residual.data != nullptr)
+        residual = pixel_at<const Stored>(task.residual, block, row, column, task.residual.pixel);
+      for (int t = 0; t < Tile; ++t) {
+        Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
+        if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
+        store(y + int64_t(t) * task.y.pixel, v);
+      }
     }
-  }
+  };
+  if constexpr (Product::kLanes == 1) finish(Stored{});
+  else with_element(task.y, finish);
 }
 
 using TileFunction = void (*)(const ConvTask&, int row, int column);
