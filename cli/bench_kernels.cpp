@@ -144,7 +144,8 @@ class Kernels {
            {"count", c.count}};
     if (c.flops > 0) e["gflops"] = c.flops / time * 1e-6;
     if (c.bytes > 0) e["gbps"] = c.bytes * item / time * 1e-6;
-    const double form_flops = backend_ || params_.dtype != "fp32" ? c.flops : c.form_flops;
+    // Winograd's products are f32, each of which takes the place of two in bf16.
+    const double form_flops = run.impl == "cpu.winograd" ? c.form_flops / item : c.flops;
     const double least =
         std::max(form_flops / ceilings_.gflops, c.bytes * item / ceilings_.gbps) * 1e-6;  // ms
     if (least > 0) e["roofline_pct"] = 100 * least / time;

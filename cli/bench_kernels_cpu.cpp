@@ -38,8 +38,7 @@ class CpuRunner : public KernelRunner {
   CpuRunner(Context& ctx, DType type) : ctx_(ctx), type_(type) {}
 
   std::optional<KernelRun> prepare(const KernelCase& c) override {
-    // f32 alone, or (conv2d_igemm) what conv2d_forward is in bf16.
-    for (const char* op : {"conv2d_igemm", "detect_decode", "nms", "letterbox"})
+    for (const char* op : {"detect_decode", "nms", "letterbox"})  // f32 alone
       if (type_ != DType::kF32 && c.op == op) return {};
     KernelRun run{.impl = "cpu.blocked"};
     std::function<void()> work;
@@ -91,7 +90,9 @@ class CpuRunner : public KernelRunner {
     const bool image = c.x[1] <= 4;
     const Tensor x = image ? drawn(c.x) : map(c.x, halo);
     Tensor y = map(c.y, halo);
-    if (c.form_flops != c.flops && type_ == DType::kF32) impl = "cpu.winograd";
+    if (c.form_flops != c.flops && (type_ == DType::kF32 || c.op == "conv2d_forward") &&
+        blocked::winograd_refuses(p, int(c.x[1]), int(c.y[1]), element()) == nullptr)
+      impl = "cpu.winograd";
     if (c.op == "conv2d_dgrad") {
       return [this, y, weight, p, gx = map(c.x)]() mutable {
         blocked::conv2d_dgrad(ctx_, y, weight, p, GradMode::kOverwrite, gx);
@@ -109,7 +110,8 @@ class CpuRunner : public KernelRunner {
         image ? plain->map : blocked::map_of(x), blocked::map_of(y), {}, c.activation};
     const Tensor bias = drawn({c.y[1]});
     if (impl == "cpu.winograd") {
-      auto conv = std::make_shared<blocked::WinogradConv>(ctx_, weight, bias);
+      auto conv = std::make_shared<blocked::WinogradConv>(ctx_, weight, bias,
+                                                          blocked::winograd_form(int(c.x[1]), int(c.y[1])));
       return [this, x, y, plain, call, conv] { blocked::conv2d(ctx_, *conv, call); };
     }
     auto conv = std::make_shared<blocked::PackedConv>(ctx_, weight, bias, p, blocked::kernels(), element());

@@ -118,10 +118,9 @@ std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string
                         ops::blocked::Element type) {
   const bool eager = !forced.empty() && forced != "cpu.winograd" && forced != "cpu.igemm";
   if (eager) return "none";
-  if (type == ops::blocked::Element::kBF16)
-    return fmt::format("blocked.igemm_bf16.{}", ops::blocked::kernels().isa);
-  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out) == nullptr;
-  return fmt::format("blocked.{}.{}", winograd ? "winograd" : "igemm", ops::blocked::kernels().isa);
+  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out, type) == nullptr;
+  const char* direct = type == ops::blocked::Element::kBF16 ? "igemm_bf16" : "igemm";
+  return fmt::format("blocked.{}.{}", winograd ? "winograd" : direct, ops::blocked::kernels().isa);
 }
 
 // Steps of the plan of a device.

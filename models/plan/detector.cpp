@@ -75,13 +75,10 @@ Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, c
                    PlanOptions options, ops::blocked::Element type)
     : ctx_(ctx), options_(options) {
   const std::string forced = impls.forced(ops::Conv2dForward::kName);
-  if (type == ops::blocked::Element::kBF16) {
-    if (!forced.empty() && forced != "cpu.igemm")
-      fail(ExitCode::kUsage, "usage",
-           "--impl conv2d={} computes in fp32, expected cpu.igemm with --dtype bf16", forced);
-    network_ = Network::build(ctx, graph, weights, false, type);
-  } else if (forced.empty() || forced == "cpu.winograd") network_ = Network::build(ctx, graph, weights);
-  else if (forced == "cpu.igemm") network_ = Network::build(ctx, graph, weights, false);
+  if (forced.empty() || forced == "cpu.winograd" || forced == "cpu.igemm")
+    network_ = Network::build(ctx, graph, weights, forced != "cpu.igemm", type);
+  else if (type != ops::blocked::Element::kF32)
+    fail(ExitCode::kUsage, "usage", "--impl conv2d={} computes in fp32 alone; leave --dtype out", forced);
   else eager_ = std::make_unique<Eager>(Eager{graph, weights, impls, {}});
 }
 

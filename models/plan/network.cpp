@@ -13,7 +13,6 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
   auto network = std::make_shared<Network>();
   network->graph_ = chain_pools(folded.graph);
   network->type_ = type;
-  allow_winograd &= type == ops::blocked::Element::kF32;  // a pair of bf16 costs what a float did
 
   // Largest first, so that the threads finish together.
   std::vector<std::pair<int64_t, int>> order;
@@ -29,8 +28,9 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     const ops::ConvWeights w = folded_weights(folded.recipes.at(id), params, weights);
     ConvStep& step = network->convs_.at(id);
     const int in = int(w.weight.size(1)) * params.groups, out = int(w.weight.size(0));
-    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out) == nullptr)
-      step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias);
+    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out, type) == nullptr)
+      step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias,
+                                                                   ops::blocked::winograd_form(in, out));
     else
       step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params,
                                                                ops::blocked::kernels(), type);

@@ -21,8 +21,9 @@ struct ConvStep {
 
 class Network {
  public:
-  // Folds and packs the weights on all threads. In f32, convolutions that Winograd's form suits take it,
-  // unless told not to. In bf16 all maps are bf16 but what only decoding reads.
+  // Folds and packs the weights on all threads. Convolutions that Winograd's form suits take it, unless told
+  // not to. bf16: so are the maps, but what only decoding reads, and the weights but Winograd's, whose
+  // products stay f32.
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
                                               bool allow_winograd = true,
                                               ops::blocked::Element type = ops::blocked::Element::kF32);

@@ -22,7 +22,8 @@ bool fits_stem_pixel(const Network& network, const GraphNode& input) {
 
 // Logits are not rounded: a convolution's output stays f32 where only decoding reads it.
 bool only_decoded(const Network& network, const GraphNode& conv) {
-  if (!std::holds_alternative<ops::Conv2d>(conv.attrs)) return false;
+  if (!std::holds_alternative<ops::Conv2d>(conv.attrs) || network.conv(conv.id).epilogue.residual)
+    return false;
   for (const GraphNode& node : network.graph().nodes)
     for (const int input : node.inputs)
       if (network.value_of(input) == conv.id && network.value_of(node.id) != conv.id &&

@@ -1,6 +1,5 @@
 // Pooling, upsampling, sums, activations and head decoding on blocked maps.
-#include "ops/blocked/kernels.h"
-#include "ops/blocked/simd.h"
+#include "ops/blocked/epilogue.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 

@@ -46,21 +46,18 @@ double iou(const std::array<double, 4>& a, const std::array<double, 4>& b) {
   return areas > 0 ? inter / areas : 1;
 }
 
-bool same_place(const std::array<double, 4>& a, const std::array<double, 4>& b, double limit_px) {
+bool same_place(const std::array<double, 4>& a, const std::array<double, 4>& b, double limit_px,
+                double least_iou) {
   double worst = 0;
   for (size_t k = 0; k < 4; ++k) worst = std::max(worst, std::abs(a[k] - b[k]));
-  return worst <= limit_px || iou(a, b) > 0.95;
+  return worst <= limit_px || iou(a, b) > least_iou;
 }
 
-}  // namespace
-
-void run_detect_case(const GoldenCase& c) {
-  Context ctx;
-  const models::Model model = models::load_model(c.resolve(c.info.at("checkpoint")).string());
-  models::Detector detector(ctx, model.graph, model.weights, ops::Impls());
+// Every run of a case; only confidences that are at least `confidence` above the threshold must be found.
+void check_runs(const GoldenCase& c, Context& ctx, models::Detector& detector, double confidence,
+                double least_iou) {
   const data::Image image = data::read_image(c.resolve(c.info.at("image")).string());
-  const auto& t = c.info.at("tolerance");
-  const double box_px = t.at("box_px").at("abs"), confidence = t.at("confidence").at("abs");
+  const double box_px = c.info.at("tolerance").at("box_px").at("abs");
   int run = 0;
   for (const auto& spec : c.info.at("runs")) {
     const std::vector<Box> got = detect(ctx, detector, image, spec.at("params"));
@@ -73,7 +70,7 @@ void run_detect_case(const GoldenCase& c) {
       if (conf < threshold + confidence) continue;
       missing += std::none_of(got.begin(), got.end(), [&](const Box& g) {
         return g.class_id == int(want.at({i, 5})) && std::abs(g.confidence - conf) <= confidence &&
-               same_place(g.xyxy, box, box_px);
+               same_place(g.xyxy, box, box_px, least_iou);
       });
     }
     // One detection in fifty may fall on the other side of a suppression threshold.
@@ -82,6 +79,23 @@ void run_detect_case(const GoldenCase& c) {
            "run {}: {} of {} detections missing, {} found", run, missing, want.size(0), got.size());
     ++run;
   }
+}
+
+}  // namespace
+
+void run_detect_case(const GoldenCase& c) {
+  Context ctx;
+  const models::Model model = models::load_model(c.resolve(c.info.at("checkpoint")).string());
+  models::Detector f32(ctx, model.graph, model.weights, ops::Impls());
+  check_runs(c, ctx, f32, c.info.at("tolerance").at("confidence").at("abs"), 0.95);
+  if (!c.info.at("checkpoint").get<std::string>().starts_with("trained/")) return;
+  // bf16: logits t after 43 convolutions have errors of about |t| sqrt(2 * 43) 2^-8
+  // (tests/models/plan_test.cpp), a sigmoid 0.224 of that, a product of two twice as much; three times that
+  // is hardly ever passed. Of two overlapping candidates as close as that, either may win the suppression:
+  // the boxes are near, not equal.
+  constexpr double kConfidence = 3 * 2 * 0.224 * 0.0362, kOverlap = 0.85;
+  models::Detector bf16(ctx, model.graph, model.weights, ops::Impls(), {}, ops::blocked::Element::kBF16);
+  check_runs(c, ctx, bf16, kConfidence, kOverlap);
 }
 
 }  // namespace mtyolo::test
