@@ -76,7 +76,7 @@ TEST_CASE("a plan in bf16 stays within the roundings of its maps and weights", "
   const Model model = test::random_model(cfg, 11);
   // Fresh weights let a signal fade; these pass it on, and no bias of a head covers it.
   for (const ParamInfo& param : model.graph.params)
-    if (param.kind == ParamInfo::Kind::kDetectBias)
+    if (param.kind == ParamInfo::Kind::kConvBias)
       std::fill_n(model.weights.find(param.name)->data<float>(), model.weights.find(param.name)->numel(),
                   0.0f);
   for (const ParamInfo& param : model.graph.params)
