@@ -85,7 +85,7 @@ DeviceBackend open_backend(const CommonOptions& common) {
 
 void add_dtype(Options& options, std::string& dtype) {
   options.choice("dtype", dtype, {"fp32", "tf32", "fp16", "bf16"},
-                 "what is multiplied on a device; the CPU computes in fp32");
+                 "what is multiplied; the CPU computes in fp32 or bf16");
 }
 
 KernelMath math_of(const std::string& dtype) {
@@ -101,6 +101,17 @@ ops::Impls make_inference_impls(const CommonOptions& common) {
   return impls;
 }
 
+ops::blocked::Element cpu_element(const std::string& dtype) {
+  if (dtype == "bf16") return ops::blocked::Element::kBF16;
+  if (dtype == "fp32") return ops::blocked::Element::kF32;
+  throw Error({ExitCode::kUsage,
+               "dtype",
+               fmt::format("--dtype {}: inference on the CPU computes in fp32 or bf16", dtype),
+               {},
+               {},
+               "leave --dtype out, give bf16, or give the --device of a GPU"});
+}
+
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
                                                 const models::StateDict& weights, const CommonOptions& common,
                                                 const std::string& dtype) {
@@ -109,14 +120,8 @@ std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Grap
     backend.convs = open_convs(backend, common);
     return std::make_unique<models::Detector>(ctx, graph, weights, std::move(backend), math_of(dtype));
   }
-  if (dtype != "fp32")
-    throw Error({ExitCode::kUsage,
-                 "dtype",
-                 fmt::format("--dtype {}: inference on the CPU computes in fp32", dtype),
-                 {},
-                 {},
-                 "leave --dtype out, or give the --device of a GPU"});
-  return std::make_unique<models::Detector>(ctx, graph, weights, make_inference_impls(common));
+  return std::make_unique<models::Detector>(ctx, graph, weights, make_inference_impls(common),
+                                            models::PlanOptions{}, cpu_element(dtype));
 }
 
 }  // namespace mtyolo::cli

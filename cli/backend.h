@@ -22,10 +22,12 @@ ops::Impls make_inference_impls(const CommonOptions& common);
 
 // Registers --dtype.
 void add_dtype(Options& options, std::string& dtype);
-// The network of a verb that infers. The CPU computes in fp32: another type without a device is refused.
+// The network of a verb that infers. The CPU computes in fp32 or bf16: another type without a device is
+// refused.
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
                                                 const models::StateDict& weights, const CommonOptions& common,
                                                 const std::string& dtype);
-KernelMath math_of(const std::string& dtype);  // fp32, tf32, fp16, bf16
+KernelMath math_of(const std::string& dtype);                 // fp32, tf32, fp16, bf16
+ops::blocked::Element cpu_element(const std::string& dtype);  // throws Error for any but fp32 and bf16
 
 }  // namespace mtyolo::cli

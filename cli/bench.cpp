@@ -63,7 +63,7 @@ class Bench : public Verb {
     o.image_size("img-size", params_.size, "sides of the network input");
     o.integer("batch-size", params_.batch, 1, 256, "images per run");
     o.choice("dtype", params_.dtype, {"fp32", "tf32", "fp16", "bf16"},
-             "what convolutions multiply: model on a device, train");
+             "what convolutions multiply; model on the CPU takes fp32 and bf16");
     o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
     o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
     o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");

@@ -56,8 +56,7 @@ class Kernels {
       refuse("bench kernels: --impl does not apply to it", "it times what the plan and training run");
     if (!backend_) {
       if (params.dtype != "fp32" && params.dtype != "bf16")
-        refuse(fmt::format("bench kernels: --dtype is {} on the CPU", params.dtype),
-               "expected fp32, or bf16 for the ops of training");
+        refuse(fmt::format("bench kernels: --dtype is {} on the CPU", params.dtype), "expected fp32 or bf16");
       runner_ = cpu_kernel_runner(ctx_, params.dtype == "bf16" ? DType::kBF16 : DType::kF32);
       if (params.dtype == "bf16") suffix_ = "/bf16";
       return;
@@ -146,7 +145,8 @@ class Kernels {
            {"count", c.count}};
     if (c.flops > 0) e["gflops"] = c.flops / time * 1e-6;
     if (bytes > 0) e["gbps"] = bytes / time * 1e-6;
-    const double form_flops = backend_ || params_.dtype != "fp32" ? c.flops : c.form_flops;
+    // Winograd's products are f32, each of which takes the place of two in bf16.
+    const double form_flops = run.impl == "cpu.winograd" ? c.form_flops / item : c.flops;
     const double least = std::max(form_flops / ceilings_.gflops, bytes / ceilings_.gbps) * 1e-6;  // ms
     if (least > 0) e["roofline_pct"] = 100 * least / time;
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs); p != nullptr && c.op.starts_with("conv2d"))

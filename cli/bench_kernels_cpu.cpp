@@ -1,5 +1,4 @@
-// The ops of `bench kernels` on the CPU, as plan and training call them: maps in blocks, f32; in bf16 what
-// training has in it.
+// The ops of `bench kernels` on the CPU, as plan and training call them: maps in blocks, f32 or bf16.
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -41,7 +40,8 @@ class CpuRunner : public KernelRunner {
   CpuRunner(Context& ctx, DType type) : ctx_(ctx), type_(type) {}
 
   std::optional<KernelRun> prepare(const KernelCase& c) override {
-    if (type_ != DType::kF32 && !c.trains()) return {};
+    for (const char* op : {"detect_decode", "nms", "letterbox"})  // f32 alone
+      if (type_ != DType::kF32 && c.op == op) return {};
     KernelRun run{.impl = "cpu.blocked"};
     std::function<void()> work;
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs)) work = convolution(c, *p, run.impl);
@@ -60,7 +60,7 @@ class CpuRunner : public KernelRunner {
     constexpr size_t kBytes = size_t(128) << 20;
     const int threads = ctx_.pool().size();
     const size_t part = kBytes / size_t(threads);
-    const blocked::Ceiling& ceiling = blocked::ceiling();
+    const blocked::Ceiling& ceiling = blocked::ceiling(element());
     std::vector<float> sums(static_cast<size_t>(threads));
     const auto multiply = [&](int64_t t) { sums[size_t(t)] += ceiling.run(kRounds); };
     std::vector<std::vector<char>> from(static_cast<size_t>(threads)), to(static_cast<size_t>(threads));
@@ -80,6 +80,9 @@ class CpuRunner : public KernelRunner {
   }
 
  private:
+  blocked::Element element() const {
+    return type_ == DType::kF32 ? blocked::Element::kF32 : blocked::Element::kBF16;
+  }
   Tensor map(const Shape& shape, int halo = 0) {
     return blocked::to_blocked(ctx_, drawn(shape), halo, type_);
   }
@@ -90,7 +93,9 @@ class CpuRunner : public KernelRunner {
     const bool image = c.x[1] <= 4;
     const Tensor x = image ? drawn(c.x) : map(c.x, halo);
     Tensor y = map(c.y, halo);
-    if (c.form_flops != c.flops && type_ == DType::kF32) impl = "cpu.winograd";
+    if (c.form_flops != c.flops && (type_ == DType::kF32 || c.op == "conv2d_forward") &&
+        blocked::winograd_refuses(p, int(c.x[1]), int(c.y[1]), element()) == nullptr)
+      impl = "cpu.winograd";
     if (c.op == "conv2d_dgrad") {
       return [this, y, weight, p, gx = map(c.x)]() mutable {
         blocked::conv2d_dgrad(ctx_, y, weight, p, GradMode::kOverwrite, gx);
@@ -103,7 +108,7 @@ class CpuRunner : public KernelRunner {
     }
     if (impl != "cpu.winograd") impl = "cpu.igemm";
     std::shared_ptr<blocked::PlainMap> plain;
-    if (image) plain = std::make_shared<blocked::PlainMap>(ctx_, x, halo, DType::kF32);
+    if (image) plain = std::make_shared<blocked::PlainMap>(ctx_, x, halo, type_);
     const blocked::ConvCall call{
         image ? plain->map : blocked::map_of(x), blocked::map_of(y), {}, c.activation};
     const Tensor bias = drawn({c.y[1]});
@@ -112,7 +117,7 @@ class CpuRunner : public KernelRunner {
                                                           blocked::winograd_form(int(c.x[1]), int(c.y[1])));
       return [this, x, y, plain, call, conv] { blocked::conv2d(ctx_, *conv, call); };
     }
-    auto conv = std::make_shared<blocked::PackedConv>(ctx_, weight, bias, p);
+    auto conv = std::make_shared<blocked::PackedConv>(ctx_, weight, bias, p, blocked::kernels(), element());
     return [this, x, y, plain, call, conv] { blocked::conv2d(ctx_, *conv, call); };
   }
 

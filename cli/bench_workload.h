@@ -17,10 +17,6 @@ struct KernelCase {
   // Of one call: 2 per multiply-add of the definition; those of Winograd's form, where it runs; f32 elements
   // that move if no cache holds a whole map. All 0 for suppression.
   double flops = 0, form_flops = 0, bytes = 0;
-  // Whether it is one of a training step in bf16.
-  bool trains() const {
-    return op.starts_with("batch_norm") || op.ends_with("grad") || op.ends_with("backward");
-  }
   std::string name() const { return op + "/" + network + "/" + shape; }
 };
 

@@ -115,11 +115,13 @@ Json memory_json(const MemoryFacts& m) {
 }
 
 // What the plan runs a convolution with (models/plan/detector.h): "blocked.winograd.avx512".
-std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string& forced) {
+std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string& forced,
+                        ops::blocked::Element type) {
   const bool eager = !forced.empty() && forced != "cpu.winograd" && forced != "cpu.igemm";
   if (eager) return "none";
-  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out) == nullptr;
-  return fmt::format("blocked.{}.{}", winograd ? "winograd" : "igemm", ops::blocked::kernels().isa);
+  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out, type) == nullptr;
+  const char* direct = type == ops::blocked::Element::kBF16 ? "igemm_bf16" : "igemm";
+  return fmt::format("blocked.{}.{}", winograd ? "winograd" : direct, ops::blocked::kernels().isa);
 }
 
 // Steps of the plan of a device.
@@ -159,7 +161,7 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
     ImplFacts f{node.scope,
                 describe(*p, below.channels, node.channels),
                 fmt::format("{}", x.shape()),
-                plan_kernel(*p, below.channels, node.channels, forced),
+                plan_kernel(*p, below.channels, node.channels, forced, cpu_element(dtype)),
                 impls.choose<Conv>(query).name,
                 {}};
     for (const auto& impl : impls.all<Conv>()) {

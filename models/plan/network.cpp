@@ -7,11 +7,12 @@
 namespace mtyolo::models {
 
 std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_winograd) {
+                                              bool allow_winograd, ops::blocked::Element type) {
   const profile::Scope scope("pack weights");
   FoldedGraph folded = fold_graph(graph);
   auto network = std::make_shared<Network>();
   network->graph_ = chain_pools(folded.graph);
+  network->type_ = type;
 
   // One after the other, each on all threads: all are folded in the same memory, which stays in the caches.
   int64_t largest = 0;
@@ -24,10 +25,12 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     const ops::ConvWeights w = folded_weights(recipe, params, weights, into);
     ConvStep& step = network->convs_[id];
     const int in = int(w.weight.size(1)) * params.groups, out = int(w.weight.size(0));
-    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out) == nullptr)
+    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out, type) == nullptr)
       step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias,
                                                                    ops::blocked::winograd_form(in, out));
-    else step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params);
+    else
+      step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params,
+                                                               ops::blocked::kernels(), type);
   }
   for (const GraphNode& node : network->graph_.nodes) {
     if (!std::holds_alternative<ops::CrossStitch>(node.attrs)) continue;

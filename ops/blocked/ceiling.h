@@ -2,7 +2,7 @@
 // kernels`. Included as kernels.h is.
 #pragma once
 
-#include <cstdint>
+#include "ops/blocked/kernel_tasks.h"
 
 namespace mtyolo::ops::blocked {
 
@@ -20,7 +20,10 @@ extern const Ceiling kCeiling;
 namespace avx512 {
 extern const Ceiling kCeiling;
 }
+namespace avx512bf16 {  // of pairs
+extern const Ceiling kCeiling;
+}
 
-const Ceiling& ceiling();  // with the instructions that kernels() uses
+const Ceiling& ceiling(Element type);  // with the instructions that kernels() uses on such maps
 
 }  // namespace mtyolo::ops::blocked

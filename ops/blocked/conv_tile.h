@@ -65,8 +65,7 @@ void conv_tile(const ConvTask& task, int row, int column) {
     const int lanes = left < kBlock ? left : kBlock;
     for (int u = 0; u < task.kernel_h; ++u) {
       const Stored* taps = origin + block * x.block_stride + int64_t(u) * task.dilation_h * x.row_stride;
-      // The row of pixels that the tile below will read and this one does not: hardware sees no pattern in
-      // them.
+      // The row that the tile below will read and this one does not: hardware sees no pattern in them.
       if (u >= task.kernel_h - task.stride_h && below > 0)
         for (int i = 0; i < kLines; ++i)
           __builtin_prefetch(taps + below + i * 64 / int(sizeof(Stored)), 0, 2);
@@ -85,18 +84,21 @@ void conv_tile(const ConvTask& task, int row, int column) {
     }
   }
 
-  for (int b = 0; b < Blocks; ++b) {
-    const auto at = [&](const MapView& m) {
-      return pixel_at<Stored>(m, task.out_block + b, row, column, m.pixel);
-    };
-    Stored* y = at(task.y);
-    const Stored* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
-    for (int t = 0; t < Tile; ++t) {
-      Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
-      if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
-      store(y + int64_t(t) * task.y.pixel, v);
+  const auto finish = [&](auto element) {
+    for (int b = 0; b < Blocks; ++b) {
+      const auto at = [&](const MapView& m, auto type) {
+        return pixel_at<decltype(type)>(m, task.out_block + b, row, column, m.pixel);
+      };
+      const Stored* residual = task.residual.data != nullptr ? at(task.residual, Stored{}) : nullptr;
+      for (int t = 0; t < Tile; ++t) {
+        Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
+        if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
+        store(at(task.y, element) + int64_t(t) * task.y.pixel, v);
+      }
     }
-  }
+  };
+  if constexpr (Product::kLanes == 1) finish(Stored{});
+  else with_element(task.y, finish);
 }
 
 using TileFunction = void (*)(const ConvTask&, int row, int column);

@@ -17,7 +17,7 @@ struct KernelTable {
   int32_t panel;  // output channels of one weight panel: 16 or 32
   int32_t tile;   // output pixels of one register tile
   void (*conv)(const ConvTask&);
-  void (*conv_bf16)(const ConvTask&);                 // x, y and residual bf16, sums f32
+  void (*conv_bf16)(const ConvTask&);                 // x and residual bf16, y either, sums f32
   void (*winograd_input)(const WinogradTask&);        // x to v
   void (*winograd_output)(const WinogradTask&);       // m to the blocks of one panel of y
   void (*winograd_output_grad)(const WinogradTask&);  // v = A x A^T of the pixels of a tile of x, a gradient

@@ -70,12 +70,14 @@ void add(const MapView& a, const MapView& b, const MapView& y, int32_t block_beg
 }
 
 void activate(const MapView& y, Epilogue epilogue, float slope, int32_t block_begin, int32_t block_end) {
-  for (int block = block_begin; block < block_end; ++block)
-    for (int i = 0; i < y.h; ++i)
-      for (int j = 0; j < y.w; ++j) {
-        float* p = pixel_at<float>(y, block, i, j);
-        store(p, apply_epilogue(load(p), epilogue, slope));
-      }
+  with_element(y, [&](auto element) {
+    for (int block = block_begin; block < block_end; ++block)
+      for (int i = 0; i < y.h; ++i)
+        for (int j = 0; j < y.w; ++j) {
+          auto* p = pixel_at<decltype(element)>(y, block, i, j);
+          store(p, apply_epilogue(load(p), epilogue, slope));
+        }
+  });
 }
 
 // Sigmoid of `count` values in place, whole vectors: the buffer is padded.
@@ -101,7 +103,11 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
     for (int j = 0; j < x.w; ++j)
       for (int first = 0; first < blocks; first += chunk_blocks) {
         const int count = smaller(blocks - first, chunk_blocks);
-        for (int b = 0; b < count; ++b) store(buffer + b * kBlock, load(pixel_at<float>(x, first + b, i, j)));
+        with_element(x, [&](auto element) {
+          using T = decltype(element);
+          for (int b = 0; b < count; ++b)
+            store(buffer + b * kBlock, load(pixel_at<const T>(x, first + b, i, j)));
+        });
         sigmoid_all(buffer, count * kBlock);
         const int end = smaller(x.channels, (first + count) * kBlock);
         for (int channel = first * kBlock; channel < end;) {

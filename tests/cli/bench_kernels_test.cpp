@@ -116,6 +116,20 @@ TEST_CASE("bench kernels: every op runs and is reported in Google Benchmark's la
                                      "upsample_forward"});
 }
 
+TEST_CASE("bench kernels: forward ops in bf16, but what computes in f32 alone", "[cli][bench]") {
+  const CommandResult r = bench({"--shapes", "yolov7-tiny-32", "--dtype", "bf16", "--device", "cpu", "--json",
+                                 "--filter", "k1s1_1x1_256_128,k3s1_2x2_128,upsample_forward,detect_decode"});
+  REQUIRE(r.exit_code == 0);
+  std::set<std::string> found;
+  const json d = json::parse(r.out);
+  for (const json& b : d["benchmarks"])
+    found.insert(b["op"].get<std::string>() + " " + b["impl"].get<std::string>());
+  CHECK(found.contains("conv2d_forward cpu.igemm"));
+  CHECK(found.contains("conv2d_forward cpu.winograd"));
+  CHECK(found.contains("upsample_forward cpu.blocked"));
+  CHECK_FALSE(found.contains("detect_decode cpu.blocked"));
+}
+
 TEST_CASE("bench kernels: --against marks what became slower, --write fills a page", "[cli][bench]") {
   const TempFolder folder;
   const std::string file = folder.path("before.json"), page = folder.path("page.md");

@@ -264,5 +264,8 @@ TEST_CASE("infer: a device that is not there and a type the CPU does not compute
   CHECK_THAT(refusal({"--device", "tpu"}), Catch::Contains("expected cpu, the number of a GPU, or simt"));
   CHECK_THAT(refusal({"--device", "9999"}), Catch::Contains("--device '9999': "));
   CHECK_THAT(refusal({"--dtype", "fp16", "--device", "cpu"}), Catch::Contains("the CPU computes in fp32"));
+  CHECK_THAT(refusal({"--dtype", "bf16", "--device", "cpu", "--impl", "conv2d=cpu.reference"}),
+             Catch::Contains("computes in fp32 alone"));
+  CHECK(s.infer({s.pictures + "/a.png", "--nosave", "--dtype", "bf16", "--device", "cpu"}).exit_code == 0);
   CHECK_THAT(refusal({"--device", "simt", "--impl", "conv2d=cpu.igemm"}), Catch::Contains("simt.igemm"));
 }

@@ -145,6 +145,17 @@ TEST_CASE("info: --verbose lists the limits of every reader") {
   CHECK(d["limits"]["image_pixels"] == 100000000);
 }
 
+TEST_CASE("info: --impls knows what the plan runs in bf16") {
+  const CommandResult r =
+      run_mtyolo({"info", "yolov7-tiny", "--impls", "--json", "--dtype", "bf16", "--device", "cpu"});
+  REQUIRE(r.exit_code == 0);
+  const json d = json::parse(r.out)["impls"];
+  CHECK(d[0]["plan"].get<std::string>().starts_with("blocked.igemm_bf16."));
+  CHECK(std::any_of(d.begin(), d.end(), [](const json& f) {
+    return f["plan"].get<std::string>().starts_with("blocked.winograd.");
+  }));
+}
+
 TEST_CASE("info: --impls names what runs each step on a device, siblings together") {
   const CommandResult r = run_mtyolo(
       {"info", "demo", "--impls", "--json", "--img-size", "64", "--device", "simt", "--dtype", "fp16"});

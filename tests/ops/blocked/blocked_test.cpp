@@ -290,6 +290,7 @@ TEST_CASE("winograd conv2d applies bias, activation and residual as the direct f
 TEST_CASE("winograd conv2d takes the form of fewer weights for many channels", "[blocked]") {
   CHECK(blocked::winograd_form(512, 256) == WinogradForm::kF4);
   CHECK(blocked::winograd_form(512, 512) == WinogradForm::kF2);
+  CHECK(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 512, 512, blocked::Element::kBF16) != nullptr);
   Context ctx(1);
   const Tensor w = random_tensor({32, 32, 3, 3}, 1);
   const auto floats = [&](WinogradForm form) {
