@@ -8,6 +8,7 @@
 #include "core/dtype.h"
 #include "core/tensor.h"
 #include "cuda/simt/stream.h"
+#include "data/image.h"
 #include "ops/nms.h"
 
 namespace mtyolo::test {
@@ -153,6 +154,20 @@ void decode_head(const DecodeHead& head, int images, float* to, const Sink& sink
     }
 }
 
+void letterbox_one(const LetterboxImage& picture, const KernelMap& y, int n, const Sink& sink) {
+  data::Image image(picture.w, picture.h);
+  std::copy_n(picture.pixels, image.pixels.size(), image.pixels.data());
+  image = data::resize_linear(image, picture.new_w, picture.new_h);
+  for (int i = 0; i < y.h; ++i)
+    for (int j = 0; j < y.w; ++j)
+      for (int c = 0; c < 4; ++c) {
+        const int row = i - picture.top, column = j - picture.left;
+        const bool inside = row >= 0 && row < image.height && column >= 0 && column < image.width;
+        const int v = c == 3 ? 0 : inside ? image.row(row)[column * 3 + c] : 114;
+        sink.put(y, n, i, j, c, float(v) / 255.0f);
+      }
+}
+
 // As Detector::suppress does it.
 void suppress(const NmsArgs& args, const std::vector<DecodeHead>& heads) {
   for (int n = 0; n < args.images; ++n) {
@@ -272,6 +287,12 @@ class ReferenceKernels : public DeviceKernels {
       const int64_t at = ((int64_t{n} * 3 + c) * y.h + i) * y.w + j;
       return type == KernelType::kU8 ? float(static_cast<const uint8_t*>(images)[at]) / 255.0f
                                      : static_cast<const float*>(images)[at];
+    });
+  }
+  void letterbox(KernelStream s, std::span<const LetterboxImage> images, const Map& y) const override {
+    run(&DeviceKernels::letterbox, s, images, y);
+    queue(s, [y, sink = sink(), all = std::vector<LetterboxImage>(images.begin(), images.end())] {
+      for (int n = 0; n < y.n; ++n) letterbox_one(all[size_t(n)], y, n, sink);
     });
   }
   void decode(KernelStream s, const DecodeHead& head, int images, float* predictions) const override {
