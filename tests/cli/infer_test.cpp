@@ -175,6 +175,23 @@ TEST_CASE("infer: wrong names and values are refused with exit 2 and the nearest
   CHECK(r.out.empty());
 }
 
+TEST_CASE("infer: a threshold for a head that --heads leaves out says so") {
+  const Setup s;
+  std::vector<models::HeadGroup> groups{{"red", {}}, {"other", {}}};
+  for (int c = 0; c < 80; ++c) groups[size_t(c % 2)].classes.push_back(c);
+  const models::Model two = models::split_heads(models::load_model(s.weights), groups);
+  models::write_pt(s.weights, models::checkpoint_from_model(two));
+  const std::vector<std::string> words{s.pictures + "/a.png", "--nosave", "--heads", "red", "--conf-thres"};
+  const auto run = [&](const std::string& thresholds) {
+    auto all = words;
+    all.push_back(thresholds);
+    return s.infer(all);
+  };
+  CHECK(run("red=0.2").exit_code == 0);
+  CHECK(run("other=0.2").exit_code == 2);
+  CHECK_THAT(run("other=0.2").err, Catch::Contains("'other=0.2': --heads red leaves that head out"));
+}
+
 TEST_CASE("infer: --impl conv2d=cpu.reference runs the definition and agrees with the kernels") {
   const Setup s;
   const std::vector<std::string> base{s.pictures + "/a.png", "--json", "--nosave", kLow, "--max-det", "3"};
