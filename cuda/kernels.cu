@@ -81,6 +81,9 @@ class Kernels : public DeviceKernels {
   void normalise(KernelStream s, const void* images, KernelType type, const Map& y) const override {
     ns::normalise(s, images, type, y);
   }
+  void letterbox(KernelStream s, std::span<const LetterboxImage> images, const Map& y) const override {
+    ns::letterbox(s, images, y);
+  }
   void decode(KernelStream s, const DecodeHead& head, int images, float* predictions) const override {
     ns::decode(s, head, images, predictions);
   }

@@ -35,6 +35,9 @@ class Detector {
   // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing
   // confidence. On a device the predictions stay there unless an image has too many candidates.
   std::vector<std::vector<ops::Detection>> detect(const Tensor& images, const DetectParams& params);
+  // On a device, of pictures on the host that become h x w there.
+  std::vector<std::vector<ops::Detection>> detect(std::span<const LetterboxImage> pictures, int64_t h,
+                                                  int64_t w, const DetectParams& params);
   // Suppression alone, of predictions per head [N, rows, 5 + nc]; `added` (per image, or empty) takes part.
   std::vector<std::vector<ops::Detection>> suppress(
       const std::vector<Tensor>& predictions, const DetectParams& params,
@@ -63,11 +66,12 @@ class Detector {
   };
   struct CompiledOnDevice {
     Shape shape;
-    DType type;
+    std::optional<DType> type;
     std::unique_ptr<DevicePlan> plan;
   };
   Compiled& compiled_for(const Shape& shape);
-  std::vector<std::vector<ops::Detection>> detect_on_device(const Tensor& images, const DetectParams& params);
+  DevicePlan& device_plan_for(const Shape& shape, std::optional<DType> type);
+  std::vector<std::vector<ops::Detection>> detect_uploaded(DevicePlan& plan, const DetectParams& params);
 
   Context& ctx_;
   PlanOptions options_;

@@ -50,6 +50,7 @@ struct ConvArgs {
 //   quotients inside gy only)
 //   wgrad  gw[k,r,s,c] (+)= sum_{n,p,q} gy[n,p,q,k] x[n, p*stride-pad+r, q*stride-pad+s, c]
 //   bias   gb[k] (+)= sum_{n,p,q} gy[n,p,q,k]
+// With groups k and c are of one group, c counted from its first channel in w and gw.
 // Sums are f32 and in an order that the arguments fix. A loss scale in gy stays in the results.
 
 // Maps and weights are of the math's type, which is not s8. Pixels begin at multiples of 16 bytes. gy.c is
@@ -58,8 +59,9 @@ struct ConvArgs {
 struct ConvDgradArgs {
   KernelMath math = KernelMath::kF16;
   KernelMap gy;
-  const void* weight = nullptr;  // as in ConvArgs: [gy.c][kernel][kernel][gx.c], rows every weight_stride
-  int weight_stride = 0;         // elements, a multiple of 16 bytes
+  const void* weight =
+      nullptr;            // as in ConvArgs: [gy.c][kernel][kernel][gx.c / groups], rows every weight_stride
+  int weight_stride = 0;  // elements, a multiple of 16 bytes
   int kernel = 1, stride = 1, pad = 0, groups = 1;
   KernelMap gx;             // a multiple of 16 bytes of channels; may be a slice of a concatenation
   bool accumulate = false;  // gx is added to (in f32, then rounded) instead of overwritten
@@ -74,7 +76,8 @@ struct ConvWgradArgs {
   KernelMap gy, x;
   int kernel = 1, stride = 1, pad = 0, groups = 1;
   // f32, element (k, r, s, c) at k * stride_k + (r * kernel + s) * stride_tap + c * stride_c, so that
-  // [k][r][s][c] and [k][c][r][s] are both possible. Of the first `channels` channels of x (0: of all).
+  // [k][r][s][c] and [k][c][r][s] are both possible. Of the first `channels` channels of a group of x (0: of
+  // all).
   float* gw = nullptr;
   int64_t stride_k = 0, stride_tap = 0, stride_c = 1;
   int channels = 0;

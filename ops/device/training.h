@@ -2,6 +2,7 @@
 // batch.
 #pragma once
 
+#include "ops/device/image.h"
 #include "ops/device/types.h"
 
 namespace mtyolo {
@@ -104,15 +105,6 @@ struct OptimizerStepArgs {
   float* averages = nullptr;                  // or null
   void* copy = nullptr;                       // of the new values, or null; f16 or bf16
   KernelType copy_type = KernelType::kF16;
-};
-
-// A picture on the device, RGB, 3 bytes a pixel, and where it goes in its slot of a batch: scaled to new_w x
-// new_h (bilinear, as data/resize does it), `left` and `top` pixels from the corner; what is around it is
-// 114.
-struct LetterboxImage {
-  const uint8_t* pixels = nullptr;
-  int w = 0, h = 0;
-  int new_w = 0, new_h = 0, left = 0, top = 0;
 };
 
 }  // namespace mtyolo

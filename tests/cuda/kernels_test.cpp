@@ -1,4 +1,5 @@
-// Inference by the kernels themselves on the emulated device, against the plan of the CPU.
+// Inference by the kernels themselves on the emulated device, against the plan of the CPU; and kernel by
+// kernel against their definitions, since what a network makes of a rounding has no limit of its own.
 #include "cuda/kernels.h"
 
 #include <catch2/catch.hpp>
@@ -10,6 +11,7 @@
 #include "ops/conv2d.h"
 #include "tests/models/device_case.h"
 #include "tests/models/random_model.h"
+#include "tests/support/reference_kernels.h"
 
 using namespace mtyolo;
 using namespace mtyolo::models;
@@ -18,6 +20,15 @@ using namespace mtyolo::test;
 namespace {
 
 DeviceBackend emulated() { return {open_simt_session(), simt::make_device_kernels()}; }
+
+// device_error() of `backend`, each of whose kernels must store what it is defined to.
+double checked_error(DeviceBackend backend, const Model& model, const Tensor& images, KernelMath math) {
+  const auto fault = std::make_shared<std::string>();
+  backend.kernels = checked_kernels(backend.kernels, fault);
+  const double error = device_error(backend, model, images, math);
+  CHECK(*fault == "");
+  return error;
+}
 
 // By the first implementation.
 template <class Args>
@@ -34,7 +45,7 @@ void run(const DeviceBackend& backend, const ConvProvidersOf<Args>& providers, c
 TEST_CASE("simt_plan: a network with two heads and cross-stitch units, in batches of rectangles") {
   const Model model =
       two_headed(narrow_model("yolov7-tiny"), {.mode = Sharing::Mode::kSoft, .cross_stitch = {2, 30}});
-  CHECK(device_error(emulated(), model, random_images({3, 3, 32, 64}), KernelMath::kF32) < 1e-4);
+  CHECK(checked_error(emulated(), model, random_images({3, 3, 32, 64}), KernelMath::kF32) < 1e-4);
 }
 
 TEST_CASE("simt_plan: the demo's network in each math") {
@@ -43,7 +54,7 @@ TEST_CASE("simt_plan: the demo's network in each math") {
                                                                 {KernelMath::kF16, 4e-3},
                                                                 {KernelMath::kBF16, 3e-2}}));
   const Model model = narrow_model("demo", 1);
-  CHECK(device_error(emulated(), model, random_images({1, 3, 64, 64}), math) < most);
+  CHECK(checked_error(emulated(), model, random_images({1, 3, 64, 64}), math) < most);
 }
 
 TEST_CASE("simt_plan: convolutions by the implementation that is asked for") {
@@ -93,7 +104,7 @@ TEST_CASE("simt_plan: gradients of a convolution by the implementations of a dev
 
 TEST_CASE("simt_plan: a network with six levels of strides, ReOrg and RepConv") {
   const std::string name = GENERATE("yolov7", "yolov7-w6");
-  CHECK(device_error(emulated(), narrow_model(name), random_images({1, 3, 64, 128}), KernelMath::kF16) <
+  CHECK(checked_error(emulated(), narrow_model(name), random_images({1, 3, 64, 128}), KernelMath::kF16) <
         4e-3);
 }
 
