@@ -6,9 +6,9 @@
 //
 //              16 or 32 output channels
 //            +--------+--------+
-//   tile of  | acc 0,0| acc 0,1|      AVX-512: 14 pixels x 2 vectors = 28 of 32 registers
-//   pixels   |  ...   |  ...   |      AVX2:     6 pixels x 1 (2 registers each) = 12 of 16
-//            +--------+--------+
+//   tile of  | acc 0,0| acc 0,1|      AVX-512: 14 pixels x 2 blocks of 1 register = 28 of 32 registers
+//   pixels   |  ...   |  ...   |      AVX2:     6 pixels x 1 block of 2 = 12 of 16; SSE: 2 x 4 = 8 of 16
+//            +--------+--------+      NEON:     5 pixels x 1 block of 4 = 20 of 32
 //
 // Rows and columns outside the image are the map's zeroed halo, so there is no edge case. The order of
 // summation is the same for every output pixel and channel. Source: H6 of the style guide; layout as oneDNN's
@@ -24,7 +24,7 @@ namespace mtyolo::ops::blocked::MTYOLO_ISA {
 // Products of `count` input channels, or pairs of them, of one tap. Step: factors between the inputs of
 // neighbouring output pixels. Last: of the pair only the first channel counts.
 template <class Product, int Tile, int Blocks, int Step, bool Last = false>
-inline __attribute__((always_inline)) void multiply_lanes(Vec (&acc)[Tile][Blocks],
+inline __attribute__((always_inline)) void multiply_lanes(Vec (&acc)[Tile][Blocks * kParts],
                                                           const typename Product::Factor* x,
                                                           const typename Product::Factor* w, int count,
                                                           int64_t step) {
@@ -32,13 +32,14 @@ inline __attribute__((always_inline)) void multiply_lanes(Vec (&acc)[Tile][Block
 #pragma GCC unroll 2
   for (int c = 0; c < count; ++c)
     for (int s = 0; s < Product::kSteps; ++s) {
-      decltype(Product::vector(w, s)) weights[Blocks];
-      for (int b = 0; b < Blocks; ++b) weights[b] = Product::vector(w + c * kPanel + b * kBlock, s);
+      constexpr int kVectors = Blocks * kParts;
+      decltype(Product::vector(w, s)) weights[kVectors];
+      for (int b = 0; b < kVectors; ++b) weights[b] = Product::vector(w + c * kPanel + b * kFloats, s);
       for (int t = 0; t < Tile; ++t) {
         auto factor = x[t * pixel + c];
         if constexpr (Last) factor = Product::without_second(factor);
         const auto value = Product::broadcast(factor, s);
-        for (int b = 0; b < Blocks; ++b) acc[t][b] = Product::multiply_add(acc[t][b], value, weights[b]);
+        for (int b = 0; b < kVectors; ++b) acc[t][b] = Product::multiply_add(acc[t][b], value, weights[b]);
       }
     }
 }
@@ -48,9 +49,10 @@ void conv_tile(const ConvTask& task, int row, int column) {
   using Factor = typename Product::Factor;
   using Stored = typename Product::Stored;
   constexpr int kFactors = kBlock / Product::kLanes;  // of a pixel
-  Vec acc[Tile][Blocks];
+  constexpr int kVectors = Blocks * kParts;
+  Vec acc[Tile][kVectors];
   for (int t = 0; t < Tile; ++t)
-    for (int b = 0; b < Blocks; ++b) acc[t][b] = load(task.bias + b * kBlock);
+    for (int b = 0; b < kVectors; ++b) acc[t][b] = load(task.bias + b * kFloats);
 
   const MapView& x = task.x;
   const int64_t step = int64_t(task.stride_w) * x.pixel / Product::kLanes;
@@ -77,9 +79,9 @@ void conv_tile(const ConvTask& task, int row, int column) {
     }
   }
 
-  for (int b = 0; b < Blocks; ++b) {
+  for (int b = 0; b < kVectors; ++b) {
     const auto at = [&](const MapView& m) {
-      return pixel_at<Stored>(m, task.out_block + b, row, column, m.pixel);
+      return pixel_at<Stored>(m, task.out_block + b / kParts, row, column, m.pixel) + b % kParts * kFloats;
     };
     Stored* y = at(task.y);
     const Stored* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
