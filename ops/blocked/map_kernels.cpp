@@ -1,4 +1,5 @@
 // Pooling, upsampling, sums, activations and head decoding on blocked maps.
+#include "ops/blocked/epilogue.h"
 #include "ops/blocked/parts.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
