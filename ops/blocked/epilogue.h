@@ -6,15 +6,14 @@
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
 #if defined(__AVX512F__)
-// 1 / (1 + e^-x), relative error below 3e-7. e^-x = 2^n * 2^r with |r| <= 1/2 and a polynomial for 2^r whose
-// relative error is 2e-9 (Remez's exchange); the reciprocal by its estimate of 14 bits and one step of
-// Newton's method. Instructions are written out: the names of the builtins differ between compilers, and
-// their header has inline functions.
-inline Vec sigmoid(Vec x) {
+// 1 + e^-x, relative error below 2e-7: e^-x = 2^n * 2^r with |r| <= 1/2 and a polynomial for 2^r whose
+// relative error is 2e-9 (Remez's exchange). Instructions are written out: the names of the builtins differ
+// between compilers, and their header has inline functions.
+inline Vec one_plus_exp_minus(Vec x) {
   asm("vminps %0, %1, %0" : "+v"(x) : "v"(splat(87.0f)));  // of a NaN and a number the second operand: NaN
   asm("vmaxps %0, %1, %0" : "+v"(x) : "v"(splat(-87.0f)));
   const Vec scaled = x * splat(-1.44269504f);
-  Vec n, e, estimate;
+  Vec n, e;
   asm("vrndscaleps $8, %1, %0" : "=v"(n) : "v"(scaled));
   const Vec r = x * splat(-1.92596299e-8f) + (x * splat(-1.44269504f) - n);
   Vec p = splat(1.53458124e-4f);
@@ -25,9 +24,7 @@ inline Vec sigmoid(Vec x) {
   p = p * r + splat(0.693147182f);
   p = p * r + splat(1.0f);
   asm("vscalefps %2, %1, %0" : "=v"(e) : "v"(p), "v"(n));
-  const Vec d = e + splat(1.0f);
-  asm("vrcp14ps %1, %0" : "=v"(estimate) : "v"(d));
-  return estimate + estimate * (splat(1.0f) - d * estimate);
+  return e + splat(1.0f);
 }
 #else
 // e^x for |x| <= 87, relative error below 2e-7: 2^n * e^r with |r| <= ln(2)/2 and a polynomial of degree 6
@@ -49,15 +46,17 @@ inline Vec exp(Vec x) {
   return e * reinterpret_cast<Vec>(exponent);
 }
 
-inline Vec sigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + exp(-x)); }
+inline Vec one_plus_exp_minus(Vec x) { return splat(1.0f) + exp(-x); }
 #endif
+
+inline Vec sigmoid(Vec x) { return splat(1.0f) / one_plus_exp_minus(x); }
 
 inline Vec apply_epilogue(Vec v, Epilogue epilogue, float slope) {
   switch (epilogue) {
     case Epilogue::kNone:
       return v;
     case Epilogue::kSilu:
-      return v * sigmoid(v);
+      return v / one_plus_exp_minus(v);
     case Epilogue::kLeakyRelu:
       return v > Vec{} ? v : v * splat(slope);
     case Epilogue::kSigmoid:

@@ -15,7 +15,7 @@ const char* winograd_refuses(const Conv2d& params, int in_channels, int out_chan
 // Pixels of a side of an output tile.
 enum class WinogradForm : int32_t { kF2 = 2, kF4 = 4 };
 
-// The one that inference takes: kF4 where its weights are not too large.
+// kF4 where its weights are not too large.
 WinogradForm winograd_form(int in_channels, int out_channels);
 
 // Transformed weights U = G g G^T, [position][panel][input block][lane][16 or 32 output channels].

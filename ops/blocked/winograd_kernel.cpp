@@ -22,8 +22,8 @@
 //
 // Layout of V and M: [position][block][tile][16 lanes].
 //
-// Gradient of the weight g by F(2x2, 3x3): gU[pos] = sum over tiles of V[pos] * (A gy A^T)[pos]
-// (outer_kernel.cpp), and g = G^T gU G: each transform turned round.
+// Gradient of the weight g: gU[pos] = sum over tiles of V[pos] * (A gy A^T)[pos] (outer_kernel.cpp), and
+// g = G^T gU G: each transform turned round.
 #include "ops/blocked/epilogue.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
@@ -42,6 +42,18 @@ struct F2 {
   static void output(const Vec (&m)[4], Vec (&y)[2]) {
     y[0] = m[0] + m[1] + m[2];
     y[1] = m[1] - m[2] - m[3];
+  }
+  static void output_grad(const Vec (&y)[2], Vec (&m)[4]) {
+    m[0] = y[0];
+    m[1] = y[0] + y[1];
+    m[2] = y[0] - y[1];
+    m[3] = -y[1];
+  }
+  static void weight_grad(const Vec (&u)[4], Vec (&g)[3]) {
+    const Vec half = splat(0.5f);
+    g[0] = u[0] + (u[1] + u[2]) * half;
+    g[1] = (u[1] - u[2]) * half;
+    g[2] = (u[1] + u[2]) * half + u[3];
   }
 };
 struct F4 {
@@ -64,6 +76,22 @@ struct F4 {
     y[1] = splat(kA) * difference_a + splat(kB) * difference_b;
     y[2] = splat(0.5f) * sum_a + splat(2.0f) * sum_b;
     y[3] = splat(0.5f * kA) * difference_a + (splat(2.0f * kB) * difference_b + m[5]);
+  }
+  static void output_grad(const Vec (&y)[4], Vec (&m)[6]) {
+    const Vec even_a = y[0] + splat(0.5f) * y[2], odd_a = splat(kA) * y[1] + splat(0.5f * kA) * y[3];
+    const Vec even_b = y[0] + splat(2.0f) * y[2], odd_b = splat(kB) * y[1] + splat(2.0f * kB) * y[3];
+    m[0] = y[0];
+    m[1] = even_a + odd_a;
+    m[2] = even_a - odd_a;
+    m[3] = even_b + odd_b;
+    m[4] = even_b - odd_b;
+    m[5] = y[3];
+  }
+  static void weight_grad(const Vec (&u)[6], Vec (&g)[3]) {
+    const Vec a = splat(-2.0f / 3) * (u[1] + u[2]), b = splat(1.0f / 6) * (u[3] + u[4]);
+    g[0] = u[0] + a + b;
+    g[1] = splat(-2.0f / 3 * kA) * (u[1] - u[2]) + splat(kB / 6) * (u[3] - u[4]);
+    g[2] = splat(0.5f) * a + splat(2.0f) * b + u[5];
   }
 };
 
@@ -162,34 +190,40 @@ void winograd_output(const WinogradTask& task) {
   else output_tiles<F2>(task);
 }
 
-void winograd_output_grad(const WinogradTask& task) {
+namespace {
+
+template <class F>
+void output_grad_tiles(const WinogradTask& task) {
   const MapView& gy = task.x;
   const int blocks = (gy.channels + kBlock - 1) / kBlock;
   for (int block = 0; block < blocks; ++block) {
     float* v = task.v + block * task.tiles * kBlock;
-    for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
-      const float* top = pixel_at<float>(gy, block, 2 * i, 0);
-      const float* bottom = 2 * i + 1 < gy.h ? top + gy.row_stride : nullptr;
+    for (int i = task.tile_row_begin; i < task.tile_row_end; ++i)
       for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
-        Vec t[2][4];  // [column][transformed row]
-        for (int k = 0; k < 2; ++k) {
-          const bool inside = 2 * j + k < gy.w;
-          const Vec a = inside ? load(top + (2 * j + k) * kBlock) : Vec{};
-          const Vec b = inside && bottom != nullptr ? load(bottom + (2 * j + k) * kBlock) : Vec{};
-          t[k][0] = a;
-          t[k][1] = a + b;
-          t[k][2] = a - b;
-          t[k][3] = -b;
+        const float* from = pixel_at<float>(gy, block, F::kOut * i, F::kOut * j);
+        const int rows = gy.h - F::kOut * i, columns = gy.w - F::kOut * j;
+        Vec t[F::kOut][F::kIn];  // [row][transformed column]
+        for (int u = 0; u < F::kOut; ++u) {
+          Vec line[F::kOut];
+          for (int k = 0; k < F::kOut; ++k)
+            line[k] = u < rows && k < columns ? load(from + u * gy.row_stride + k * kBlock) : Vec{};
+          F::output_grad(line, t[u]);
         }
-        for (int u = 0; u < 4; ++u) {
-          store(v + (4 * u + 0) * task.v_position, t[0][u]);
-          store(v + (4 * u + 1) * task.v_position, t[0][u] + t[1][u]);
-          store(v + (4 * u + 2) * task.v_position, t[0][u] - t[1][u]);
-          store(v + (4 * u + 3) * task.v_position, -t[1][u]);
+        for (int k = 0; k < F::kIn; ++k) {
+          Vec line[F::kOut], out[F::kIn];
+          for (int u = 0; u < F::kOut; ++u) line[u] = t[u][k];
+          F::output_grad(line, out);
+          for (int u = 0; u < F::kIn; ++u) store(v + (F::kIn * u + k) * task.v_position, out[u]);
         }
       }
-    }
   }
+}
+
+}  // namespace
+
+void winograd_output_grad(const WinogradTask& task) {
+  if (task.form == 4) output_grad_tiles<F4>(task);
+  else output_grad_tiles<F2>(task);
 }
 
 namespace {
@@ -247,26 +281,33 @@ void winograd_weight(const WinogradWeightTask& task) {
   else transform_weight<4>(task);
 }
 
-void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g) {
-  const Vec half = splat(0.5f);
-  const auto fold = [&](Vec a, Vec b, Vec c, Vec d, Vec(&out)[3]) {  // G^T times a column of four
-    out[0] = a + (b + c) * half;
-    out[1] = (b - c) * half;
-    out[2] = (b + c) * half + d;
-  };
+namespace {
+
+template <class F>
+void weight_grads(const float* u, int64_t u_position, int32_t lanes, float* g) {
   for (int lane = 0; lane < lanes; ++lane)
     for (int o = 0; o < kPanel; o += kFloats) {
       const float* at = u + lane * kPanel + o;
-      const auto position = [&](int p) { return load(at + p * u_position); };
-      Vec columns[4][3];  // [column of U][row of G^T U]
-      for (int j = 0; j < 4; ++j)
-        fold(position(j), position(4 + j), position(8 + j), position(12 + j), columns[j]);
+      Vec columns[3][F::kIn];  // [row of G^T U][column of U]
+      for (int j = 0; j < F::kIn; ++j) {
+        Vec line[F::kIn], out[3];
+        for (int i = 0; i < F::kIn; ++i) line[i] = load(at + (F::kIn * i + j) * u_position);
+        F::weight_grad(line, out);
+        for (int i = 0; i < 3; ++i) columns[i][j] = out[i];
+      }
       for (int i = 0; i < 3; ++i) {
         Vec row[3];
-        fold(columns[0][i], columns[1][i], columns[2][i], columns[3][i], row);
+        F::weight_grad(columns[i], row);
         for (int j = 0; j < 3; ++j) store(g + (lane * 9 + 3 * i + j) * kPanel + o, row[j]);
       }
     }
+}
+
+}  // namespace
+
+void winograd_weight_grad(int32_t form, const float* u, int64_t u_position, int32_t lanes, float* g) {
+  if (form == 4) weight_grads<F4>(u, u_position, lanes, g);
+  else weight_grads<F2>(u, u_position, lanes, g);
 }
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA
