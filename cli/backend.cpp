@@ -95,6 +95,12 @@ KernelMath math_of(const std::string& dtype) {
                            : KernelMath::kF32;
 }
 
+ops::Impls make_inference_impls(const CommonOptions& common) {
+  ops::Impls impls = make_impls(common);
+  if (common.low_memory && impls.forced("conv2d").empty()) impls.force("conv2d=cpu.igemm");
+  return impls;
+}
+
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
                                                 const models::StateDict& weights, const CommonOptions& common,
                                                 const std::string& dtype) {
@@ -110,7 +116,7 @@ std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Grap
                  {},
                  {},
                  "leave --dtype out, or give the --device of a GPU"});
-  return std::make_unique<models::Detector>(ctx, graph, weights, make_impls(common));
+  return std::make_unique<models::Detector>(ctx, graph, weights, make_inference_impls(common));
 }
 
 }  // namespace mtyolo::cli

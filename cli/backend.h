@@ -16,6 +16,10 @@ DeviceBackend open_backend(const CommonOptions& common);
 // Throws Error{kUsage, "device"} with the reason when --device names anything but the CPU.
 void refuse_device(const std::string& device, const std::string& who);
 
+// make_impls for a plan. --low-memory takes the direct convolution, unless another is forced: Winograd's form
+// holds its weights transformed, which are larger.
+ops::Impls make_inference_impls(const CommonOptions& common);
+
 // Registers --dtype.
 void add_dtype(Options& options, std::string& dtype);
 // The network of a verb that infers. The CPU computes in fp32: another type without a device is refused.

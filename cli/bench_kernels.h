@@ -33,6 +33,7 @@ struct KernelRun {
   std::string impl{};
   std::function<double()> ms{};
   std::vector<KernelRun> libraries{};  // the same by libraries of the device
+  double bytes = 0;                    // that move, where they are not those of the case in its type
 };
 
 // What this machine reaches with these threads, measured.

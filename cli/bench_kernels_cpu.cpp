@@ -11,6 +11,8 @@
 #include "ops/blocked/training.h"
 #include "ops/blocked/winograd.h"
 #include "ops/nms.h"
+#include "train/ema.h"
+#include "train/optimizer.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -45,6 +47,7 @@ class CpuRunner : public KernelRunner {
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs)) work = convolution(c, *p, run.impl);
     else if (c.op == "nms") work = suppression(c, run.impl);
     else if (c.op == "letterbox") work = letterbox(c, run.impl);
+    else if (c.op == "optimizer_step") work = optimizer(c, run.impl);
     else if (c.op.starts_with("batch_norm")) work = batch_norm(c);
     else work = map_op(c);
     run.ms = [work] { return ms_of(work); };
@@ -126,6 +129,18 @@ class CpuRunner : public KernelRunner {
     const Tensor gy = map(c.x);
     const ops::BatchNormGrads grads{gy, vector(0), vector(0)};  // over gy, as in training
     return [=, this] { blocked::batch_norm_backward(ctx_, x, gy, stats, p, saved, grads); };
+  }
+
+  std::function<void()> optimizer(const KernelCase& c, std::string& impl) {
+    impl = "cpu.optimizer";
+    const std::vector<autograd::ParamSpec> params{{"values", autograd::ParamGroup::kWeight, drawn({c.x[1]})}};
+    const auto store = std::make_shared<autograd::ParamStore>(ctx_, params, std::vector<autograd::Buffer>{});
+    std::fill_n(store->gradients().data<float>(), c.x[1], 0.5f);
+    const auto sgd = std::make_shared<train::Optimizer>(ctx_, *store, train::OptimizerParams{});
+    return [this, store, sgd, average = std::make_shared<train::Ema>(ctx_, *store)] {
+      sgd->step(ctx_, {{1e-2, 1e-2, 1e-2}, 0.937, 1});
+      average->update(ctx_, *store);
+    };
   }
 
   std::function<void()> map_op(const KernelCase& c) {

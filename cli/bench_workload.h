@@ -25,8 +25,10 @@ struct KernelCase {
 };
 
 // Distinct layers in the order of the graph. Forward ops are those of the deployed network (batch norms and
-// implicit terms folded, no auxiliary maps); gradients and batch norms those of the network in training.
-// Winograd's form runs forward where it can: op conv2d_forward; conv2d_igemm is then the direct form.
+// implicit terms folded, no auxiliary maps); gradients and batch norms those of the network in training,
+// whose parameters optimizer_step moves: gradients and momentum there, momentum back, values and averages
+// twice (the CPU reads values twice, a device gradients, for their norm). Winograd's form runs forward where
+// it can: op conv2d_forward; conv2d_igemm is then the direct form.
 std::vector<KernelCase> kernel_workload(const std::string& network, int size, int batch);
 // What no layer of a network is: a picture fitted into 640x640, suppression among 30000 drawn boxes.
 std::vector<KernelCase> drawn_workload();

@@ -82,7 +82,8 @@ WorkFacts work_facts(const models::Model& model, int size) {
 
 MemoryFacts memory_facts(const models::Model& model, int size, const CommonOptions& common) {
   Context ctx = make_context(common);
-  const auto network = models::Network::build(ctx, model.graph, model.weights);
+  const bool allow_winograd = make_inference_impls(common).forced("conv2d") != "cpu.igemm";
+  const auto network = models::Network::build(ctx, model.graph, model.weights, allow_winograd);
   const models::Plan plan(network, 1, size, size);
   MemoryFacts m;
   m.weights = network->weight_bytes();
@@ -142,7 +143,7 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
                                   const std::string& dtype) {
   using Conv = ops::Conv2dForward;
   if (!common.device.empty() && common.device != "cpu") return device_impl_facts(model, size, common, dtype);
-  const ops::Impls impls = make_impls(common);
+  const ops::Impls impls = make_inference_impls(common);
   const std::string forced = impls.forced(Conv::kName);
   const std::vector<Shape> shapes = models::infer_shapes(model.graph, 1, size, size);
   std::vector<ImplFacts> facts;

@@ -13,6 +13,8 @@
 
 namespace mtyolo {
 
+struct TrainingKernels;
+
 class DeviceKernels {
  public:
   using Map = KernelMap;
@@ -40,6 +42,8 @@ class DeviceKernels {
   virtual void decode(KernelStream stream, const DecodeHead& head, int images, float* predictions) const = 0;
   virtual size_t nms_workspace(const NmsArgs& args) const = 0;
   virtual void nms(KernelStream stream, const NmsArgs& args) const = 0;
+
+  virtual const TrainingKernels* training() const { return nullptr; }  // null: inference only
 };
 
 // A device with its kernels; none for the CPU.

@@ -5,6 +5,8 @@
 
 #include "core/file.h"
 #include "tests/cli/command.h"
+#include "tests/support/golden.h"
+#include "tests/support/skip.h"
 
 using namespace mtyolo;
 using namespace mtyolo::test;
@@ -80,6 +82,28 @@ TEST_CASE("bench: --stdio answers the lines of a referee", "[cli][bench]") {
   CHECK(answers[3]["ms"][1] > 0.0);
   CHECK(answers[4]["rss_mib"] > 1.0);
 }
+
+// The shadow memory of a sanitizer counts too.
+#if defined(__has_feature)
+#define MTYOLO_HAS_FEATURE(x) __has_feature(x)
+#else
+#define MTYOLO_HAS_FEATURE(x) 0
+#endif
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !MTYOLO_HAS_FEATURE(address_sanitizer) && !MTYOLO_HAS_FEATURE(thread_sanitizer)
+TEST_CASE("bench: yolov7 takes at most 450 MiB, 300 with --low-memory", "[cli][bench]") {
+  const auto weights = shared_folder() / "goldens/checkpoint/yolov7/yolov7.pt";
+  if (!std::filesystem::exists(weights)) MTYOLO_SKIP("no golden data");
+  std::vector<std::string> words{"bench", "model", weights.string(), "--threads", "2", "--stdio"};
+  const auto peak_mib = [&] {
+    const std::string out = run_mtyolo(words, "quit\n").out;
+    return json::parse(out.substr(out.find('\n')))["rss_mib"].get<double>();
+  };
+  CHECK(peak_mib() <= 450);
+  words.emplace_back("--low-memory");
+  CHECK(peak_mib() <= 300);
+}
+#endif
 
 TEST_CASE("bench: --stdio ends with the input and refuses other lines", "[cli][bench]") {
   const TempFolder folder;

@@ -69,6 +69,10 @@ TEST_CASE("info: memory and implementations of a network") {
   const json free = json::parse(run_mtyolo({"info", "yolov7-tiny", "--impls", "--json"}).out);
   CHECK(free["impls"][0]["plan"].get<std::string>().starts_with("blocked.igemm."));
   CHECK(free["impls"][4]["plan"].get<std::string>().starts_with("blocked.winograd."));
+  const json low =
+      json::parse(run_mtyolo({"info", "yolov7-tiny", "--memory", "--impls", "--json", "--low-memory"}).out);
+  CHECK(low["impls"][4]["plan"].get<std::string>().starts_with("blocked.igemm."));
+  CHECK(low["memory"]["weights_bytes"] < d["memory"]["weights_bytes"]);
 }
 
 TEST_CASE("info: a run folder stands for its best weights, else its last ones") {
