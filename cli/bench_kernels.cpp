@@ -227,8 +227,9 @@ std::string kernels_markdown(const Json& d) {
       c["instructions"].get<std::string>(), c["ceiling_gbps"].get<double>());
   for (const std::string& key : order) {
     const Row& r = rows[key];
-    text += fmt::format("{} {} | {} | {:.2f} | {:.1f} | {:.1f} | {:.0f} |\n", key, r.shapes, r.layers, r.ms,
-                        r.gflop / r.ms, r.gb / r.ms, r.least / r.ms);
+    text +=
+        fmt::format("{} {} | {} | {:.2f} | {} | {:.1f} | {:.0f} |\n", key, r.shapes, r.layers, r.ms,
+                    r.gflop > 0 ? fmt::format("{:.1f}", r.gflop / r.ms) : "-", r.gb / r.ms, r.least / r.ms);
   }
   return text;
 }

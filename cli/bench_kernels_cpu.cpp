@@ -200,6 +200,15 @@ class CpuRunner : public KernelRunner {
 
 }  // namespace
 
+double multiply_adds_ms(Context& ctx) {
+  constexpr int kTasks = 64;
+  constexpr int64_t kRounds = 100'000;
+  std::vector<float> sums(kTasks);
+  return ms_of([&] {
+    ctx.pool().parallel_for(kTasks, [&](int64_t t) { sums[size_t(t)] = blocked::ceiling().run(kRounds); });
+  });
+}
+
 std::unique_ptr<KernelRunner> cpu_kernel_runner(Context& ctx, DType type) {
   return std::make_unique<CpuRunner>(ctx, type);
 }

@@ -41,8 +41,8 @@ Map make_map(void* memory, int n, int channels, int h, int w, int halo, int pixe
 void zero_halo(Context& ctx, const Map& map);
 
 // The best kernels of this machine (or those named by the environment variable MTYOLO_ISA), and those of the
-// named instruction set
-// ("baseline", "avx2", "avx512", "avx512bf16"), nullptr if this machine cannot run it.
+// named instruction set ("baseline", "avx2", "avx512", "avx512bf16"; "neon"), nullptr if this machine cannot
+// run it.
 const KernelTable& kernels();
 const KernelTable* kernels_for(std::string_view isa);
 

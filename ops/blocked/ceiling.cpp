@@ -11,7 +11,7 @@ const Ceiling& ceiling(Element type) {
   if (isa.starts_with("avx512")) return avx512::kCeiling;
   if (isa == "avx2") return avx2::kCeiling;
 #endif
-  return baseline::kCeiling;
+  return common::kCeiling;
 }
 
 }  // namespace mtyolo::ops::blocked

@@ -4,6 +4,8 @@
 
 #include "ops/blocked/kernel_tasks.h"
 
+#include "ops/blocked/kernels.h"
+
 namespace mtyolo::ops::blocked {
 
 struct Ceiling {
@@ -11,7 +13,7 @@ struct Ceiling {
   float (*run)(int64_t rounds);  // the result only keeps the loop from being left out
 };
 
-namespace baseline {
+namespace MTYOLO_COMMON_ISA {
 extern const Ceiling kCeiling;
 }
 namespace avx2 {

@@ -44,9 +44,16 @@ struct KernelTable {
   void (*decode)(const DecodeTask&, int32_t row_begin, int32_t row_end);
 };
 
-namespace baseline {
+// What every processor of its kind can run.
+#if defined(__aarch64__)
+#define MTYOLO_COMMON_ISA neon
+#else
+#define MTYOLO_COMMON_ISA baseline
+#endif
+namespace MTYOLO_COMMON_ISA {
 extern const KernelTable kTable;
 }
+namespace common = MTYOLO_COMMON_ISA;
 namespace avx2 {
 extern const KernelTable kTable;
 }

@@ -232,9 +232,9 @@ void winograd_output_grad(const WinogradTask& task) {
 
 namespace {
 
-// Eight channels at a time in f64, so that a transformed weight is rounded once.
-using Doubles = double __attribute__((vector_size(64)));
-using HalfVec = float __attribute__((vector_size(32), aligned(32)));
+// Half a register of channels at a time in f64, so that a transformed weight is rounded once.
+using Doubles = double __attribute__((vector_size(kBytes)));
+using HalfVec = float __attribute__((vector_size(kBytes / 2), aligned(kBytes / 2)));
 
 inline Doubles load_doubles(const float* p) {
   return __builtin_convertvector(*reinterpret_cast<const HalfVec*>(p), Doubles);
@@ -263,7 +263,7 @@ inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[6]) {
 template <int In>
 void transform_weight(const WinogradWeightTask& task) {
   for (int lane = 0; lane < task.lanes; ++lane)
-    for (int o = 0; o < kPanel; o += 8) {
+    for (int o = 0; o < kPanel; o += kFloats / 2) {
       const float* g = task.g + int64_t(lane) * 9 * kPanel + o;
       Doubles columns[3][In];  // [column of g][row of G g]
       for (int j = 0; j < 3; ++j)
@@ -290,8 +290,8 @@ namespace {
 template <class F>
 void weight_grads(const float* u, int64_t u_position, int32_t lanes, float* g) {
   for (int lane = 0; lane < lanes; ++lane)
-    for (int b = 0; b < kPanelBlocks; ++b) {
-      const float* at = u + lane * kPanel + b * kBlock;
+    for (int o = 0; o < kPanel; o += kFloats) {
+      const float* at = u + lane * kPanel + o;
       Vec columns[3][F::kIn];  // [row of G^T U][column of U]
       for (int j = 0; j < F::kIn; ++j) {
         Vec line[F::kIn], out[3];
@@ -302,7 +302,7 @@ void weight_grads(const float* u, int64_t u_position, int32_t lanes, float* g) {
       for (int i = 0; i < 3; ++i) {
         Vec row[3];
         F::weight_grad(columns[i], row);
-        for (int j = 0; j < 3; ++j) store(g + (lane * 9 + 3 * i + j) * kPanel + b * kBlock, row[j]);
+        for (int j = 0; j < 3; ++j) store(g + (lane * 9 + 3 * i + j) * kPanel + o, row[j]);
       }
     }
 }

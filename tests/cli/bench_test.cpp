@@ -67,17 +67,20 @@ TEST_CASE("bench: the document has Google Benchmark's layout, the start and the 
 
 TEST_CASE("bench: --stdio answers the lines of a referee", "[cli][bench]") {
   const TempFolder folder;
-  const CommandResult r = bench(write_small_cfg(folder), {"--stdio"}, "run 3\n\n run 1 \nquit\nrun 5\n");
+  const CommandResult r =
+      bench(write_small_cfg(folder), {"--stdio"}, "run 3\n\n run 1 \nceiling 2\nquit\nrun 5\n");
   CHECK(r.exit_code == 0);
   std::istringstream lines(r.out);
   std::vector<json> answers;
   for (std::string line; std::getline(lines, line);) answers.push_back(json::parse(line));
-  REQUIRE(answers.size() == 4);
+  REQUIRE(answers.size() == 5);
   CHECK(answers[0] == json{{"ready", true}});
   CHECK(answers[1]["ms"].size() == 3);
   CHECK(answers[1]["ms"][0] > 0.0);
   CHECK(answers[2]["ms"].size() == 1);
-  CHECK(answers[3]["rss_mib"] > 1.0);
+  REQUIRE(answers[3]["ms"].size() == 2);
+  CHECK(answers[3]["ms"][1] > 0.0);
+  CHECK(answers[4]["rss_mib"] > 1.0);
 }
 
 // The shadow memory of a sanitizer counts too.
@@ -108,10 +111,11 @@ TEST_CASE("bench: --stdio ends with the input and refuses other lines", "[cli][b
   const CommandResult end = bench(cfg, {"--stdio"}, "run 1");
   CHECK(end.exit_code == 0);
   CHECK(end.out.find("rss_mib") != std::string::npos);
-  for (const char* line : {"walk 1\n", "run\n", "run 0\n", "run -1\n", "run 1e3\n", "run 99999999\n"}) {
+  for (const char* line : {"walk 1\n", "run\n", "run 0\n", "run -1\n", "run 1e3\n", "run 99999999\n",
+                           "ceiling\n", "ceiling 0\n", "ceilings 1\n"}) {
     const CommandResult bad = bench(cfg, {"--stdio"}, line);
     CHECK(bad.exit_code == 2);
-    CHECK(bad.err.find("expected 'run K' or 'quit'") != std::string::npos);
+    CHECK(bad.err.find("expected 'run K', 'ceiling K' or 'quit'") != std::string::npos);
   }
   CHECK(bench(cfg, {"--stdio", "--out", folder.path("x.json")}).exit_code == 2);
 }
