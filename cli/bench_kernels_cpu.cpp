@@ -205,7 +205,8 @@ double multiply_adds_ms(Context& ctx) {
   constexpr int64_t kRounds = 100'000;
   std::vector<float> sums(kTasks);
   return ms_of([&] {
-    ctx.pool().parallel_for(kTasks, [&](int64_t t) { sums[size_t(t)] = blocked::ceiling().run(kRounds); });
+    ctx.pool().parallel_for(
+        kTasks, [&](int64_t t) { sums[size_t(t)] = blocked::ceiling(blocked::Element::kF32).run(kRounds); });
   });
 }
 
