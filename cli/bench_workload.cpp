@@ -65,8 +65,11 @@ class Workload {
     return double(c.y[1] * (c.x[1] / p.groups)) * p.kernel_h * p.kernel_w;
   }
   static void count_flops(KernelCase& c, const ops::Conv2d& p) {
+    const int in = int(c.x[1]), out = int(c.y[1]);
     c.flops = c.form_flops = 2.0 * weights(c, p) * double(c.y.numel() / c.y[1]);
-    if (ops::blocked::winograd_refuses(p, int(c.x[1]), int(c.y[1])) == nullptr) c.form_flops *= 16.0 / 36.0;
+    if (ops::blocked::winograd_refuses(p, in, out) != nullptr) return;
+    const bool f2 = ops::blocked::winograd_form(in, out) == ops::blocked::WinogradForm::kF2;
+    c.form_flops *= f2 ? 16.0 / 36 : 36.0 / 144;
   }
 
   void add_forward(KernelCase c) {
@@ -99,6 +102,8 @@ class Workload {
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs)) {
       count_flops(c, *p);
       if (!of_image) add(c, "conv2d_dgrad", conv_name(c, *p), x + y + weights(c, *p));
+      if (c.form_flops != c.flops)
+        c.form_flops = c.flops * 16.0 / 36;  // the gradient of a weight has one form
       add(c, "conv2d_wgrad", conv_name(c, *p), x + y + weights(c, *p));
     } else if (std::holds_alternative<ops::BatchNorm>(c.attrs)) {
       const std::string shape = fmt::format("{}_{}", ops::name(c.activation.kind), map_name(c.x));

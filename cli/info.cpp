@@ -63,8 +63,8 @@ Json machine_document(const MachineInfo& m) {
                 {"architectures", Json::array()}, {"jpeg", kJpegReader}, {"png", kPngReader},
                 {"faults", fault::compiled()}};
   Json caches = Json::array();
-  for (const CacheInfo& c : m.caches)
-    caches.push_back({{"level", c.level}, {"type", c.type}, {"size_bytes", c.size_bytes}});
+  for (const CpuCache& c : m.caches)
+    caches.push_back({{"level", c.level}, {"type", c.type}, {"size_bytes", c.bytes}});
   d["cpu"] = {{"model", m.cpu_model},
               {"features", m.cpu_features},
               {"cores_usable", m.cores_usable},
@@ -89,8 +89,8 @@ std::string machine_text(const MachineInfo& m) {
   row("cpu", m.cpu_model);
   row("features", or_none(fmt::format("{}", fmt::join(m.cpu_features, " "))));
   row("cores", fmt::format("{} usable of {} online", m.cores_usable, m.cores_online));
-  for (const CacheInfo& c : m.caches)
-    row(fmt::format("cache L{}", c.level), fmt::format("{} {}", human_bytes(c.size_bytes), c.type));
+  for (const CpuCache& c : m.caches)
+    row(fmt::format("cache L{}", c.level), fmt::format("{} {}", human_bytes(uint64_t(c.bytes)), c.type));
   row("ram", fmt::format("{}, {} available", human_bytes(m.ram_bytes), human_bytes(m.ram_available_bytes)));
   row("gpu", or_none(fmt::format("{}", fmt::join(m.gpus, ", "))));
   row("gpu driver", or_none(m.gpu_driver));

@@ -66,13 +66,7 @@ void read_cpu(MachineInfo& m) {
       if (wanted.contains(std::string(f))) m.cpu_features.emplace_back(f);
   m.cores_usable = available_cores();
   m.cores_online = int(::sysconf(_SC_NPROCESSORS_ONLN));
-  for (const fs::path& index : sorted_entries("/sys/devices/system/cpu/cpu0/cache")) {
-    const std::string size = first_line(index / "size");  // "2048K"
-    const auto kib =
-        size.empty() ? std::nullopt : parse_int(std::string_view(size).substr(0, size.size() - 1));
-    const auto level = parse_int(first_line(index / "level"));
-    if (kib && level) m.caches.push_back({int(*level), first_line(index / "type"), uint64_t(*kib) * 1024});
-  }
+  m.caches = read_caches();
 }
 
 uint64_t memory_field(const std::map<std::string, std::string>& fields, const std::string& name) {

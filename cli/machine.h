@@ -5,19 +5,15 @@
 #include <string>
 #include <vector>
 
-namespace mtyolo::cli {
+#include "core/cache_sizes.h"
 
-struct CacheInfo {
-  int level = 0;
-  std::string type;  // "Data", "Instruction", "Unified"
-  uint64_t size_bytes = 0;
-};
+namespace mtyolo::cli {
 
 struct MachineInfo {
   std::string cpu_model;                  // "unknown" where the system does not say
   std::vector<std::string> cpu_features;  // of those that choose a kernel: "avx2", "fma", "avx512f", ...
   int cores_usable = 0, cores_online = 0;
-  std::vector<CacheInfo> caches;  // of the first core
+  std::vector<CpuCache> caches;  // of the first core
   uint64_t ram_bytes = 0, ram_available_bytes = 0;
   std::vector<std::string> gpus;  // what the PCI bus or the driver names; empty = none found
   std::string gpu_driver;         // version, empty = none

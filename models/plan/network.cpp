@@ -28,7 +28,8 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     ConvStep& step = network->convs_.at(id);
     const int in = int(w.weight.size(1)) * params.groups, out = int(w.weight.size(0));
     if (allow_winograd && ops::blocked::winograd_refuses(params, in, out) == nullptr)
-      step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias);
+      step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias,
+                                                                   ops::blocked::winograd_form(in, out));
     else step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params);
   });
   for (const GraphNode& node : network->graph_.nodes) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/cache_sizes.h"
 #include "ops/blocked/blocked.h"
 
 namespace mtyolo::ops::blocked {
@@ -18,12 +19,13 @@ struct Split {
 };
 
 Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels, int threads) {
-  constexpr double kRowsBudget = 384 << 10;  // bytes of input rows that share the cache with a weight panel
+  // Bytes of input rows that share the cache with a weight panel.
+  const double rows_budget = 0.375 * double(cache_sizes().l2);
   const Conv2d& p = conv.params();
   const double row_bytes = double(element_bytes(x.view, int64_t(x.view.w) * conv.in_channels()));
   const double x_bytes = row_bytes * x.view.h, w_bytes = double(conv.size_bytes());
   const int overlap = std::max(0, p.dilation_h * (p.kernel_h - 1) + 1 - p.stride_h);
-  const int rows = std::clamp(int((kRowsBudget / row_bytes - overlap) / p.stride_h), 1, y.view.h);
+  const int rows = std::clamp(int((rows_budget / row_bytes - overlap) / p.stride_h), 1, y.view.h);
   const double chunks = std::ceil(double(y.view.h) / rows);
   const double by_rows = x_bytes * (1 + double(overlap) / (rows * p.stride_h)) + w_bytes * chunks;
   const double by_panels = x_bytes * panels + w_bytes;

@@ -89,7 +89,7 @@ void forward(Context& ctx, const Map& x, const Tensor& weight, const Tensor& bia
   const Map out = map_of(y);
   const ConvCall call{x, out, {}, {}};
   if (x.view.pixel == kBlock && takes_winograd(x, p, out.view.channels))
-    conv2d(ctx, WinogradConv(ctx, weight, bias), call);
+    conv2d(ctx, WinogradConv(ctx, weight, bias, winograd_form(x.view.channels, out.view.channels)), call);
   else conv2d(ctx, PackedConv(ctx, weight, bias, p, kernels(), x.view.type), call);
   zero_halo(ctx, out);
 }
@@ -148,7 +148,8 @@ void conv2d_dgrad(Context& ctx, const Tensor& gy, const Tensor& weight, const Co
       const Tensor w = phase_weight(weight, p, row, column);
       ConvCall call{map_of(source), phase_map(to, p, i, j, row, column), {}, {}};
       if (mode == GradMode::kAccumulate) call.residual = call.y;
-      if (takes_winograd(call.x, part, int(w.size(0)))) conv2d(ctx, WinogradConv(ctx, w, {}), call);
+      if (takes_winograd(call.x, part, int(w.size(0))))
+        conv2d(ctx, WinogradConv(ctx, w, {}, winograd_form(call.x.view.channels, int(w.size(0)))), call);
       else conv2d_part(ctx, PackedConv(ctx, w, {}, part, kernels(), to.view.type), call);
     }
   if (mode == GradMode::kOverwrite) zero_halo(ctx, to);

@@ -3,7 +3,7 @@
 // Direct form: for a panel of output channels, an input block and a tap, the products of x and gy summed over
 // pixels (outer_tile.h). The pixels are cut into parts with sums of their own, added in order at the end;
 // how many depends on shapes alone. Within a part, pieces of about 128 pixels stay in the first-level cache.
-// 3x3 layers with stride 1: Winograd's form, 16 products per 2x2 pixels instead of 36 (winograd_kernel.cpp).
+// 3x3 layers with stride 1: Winograd's forms, as forward (winograd_kernel.cpp).
 #include <algorithm>
 
 #include "ops/blocked/training.h"
@@ -11,8 +11,6 @@
 
 namespace mtyolo::ops::blocked {
 namespace {
-
-constexpr int kPositions = 16;
 
 int divide_up(int64_t a, int64_t b) { return int((a + b - 1) / b); }
 
@@ -232,11 +230,13 @@ class DirectWgrad {
 class WinogradWgrad {
  public:
   WinogradWgrad(const Map& x, const Map& gy, const Weight& weight) : x_(x), gy_(gy), w_(weight) {
-    tile_rows_ = divide_up(gy.view.h, 2), tile_columns_ = divide_up(gy.view.w, 2);
+    form_ = int32_t(winograd_form(x.view.channels, gy.view.channels));
+    positions_ = (form_ + 2) * (form_ + 2);
+    tile_rows_ = divide_up(gy.view.h, form_), tile_columns_ = divide_up(gy.view.w, form_);
     // Tiles per round: the transforms of both maps fit in the third-level cache.
     constexpr int64_t kFloats = 6 << 20;
     const int64_t tiles =
-        std::clamp<int64_t>(kFloats / (kPositions * kBlock * (x.blocks() + gy.blocks())), 128, 512);
+        std::clamp<int64_t>(kFloats / (positions_ * kBlock * (x.blocks() + gy.blocks())), 128, 512);
     rows_ = int(std::clamp<int64_t>(tiles / tile_columns_, 1, int64_t(gy.n) * tile_rows_));
     // [position][panel][lane of all blocks][panel width]
     panel_floats_ = int64_t(w_.blocks) * kBlock * w_.table.panel;
@@ -246,18 +246,19 @@ class WinogradWgrad {
   void run(Context& ctx) {
     const int64_t tiles = int64_t(rows_) * tile_columns_;
     const Tensor memory =
-        Tensor::empty({kPositions * (position_floats_ + tiles * kBlock * (x_.blocks() + gy_.blocks()))},
+        Tensor::empty({positions_ * (position_floats_ + tiles * kBlock * (x_.blocks() + gy_.blocks()))},
                       DType::kF32, ctx.allocator());
     u_ = memory.data<float>();
-    v_ = u_ + kPositions * position_floats_;
-    m_ = v_ + kPositions * tiles * kBlock * x_.blocks();
+    v_ = u_ + positions_ * position_floats_;
+    m_ = v_ + positions_ * tiles * kBlock * x_.blocks();
     const int all_rows = gy_.n * tile_rows_;
     for (int first = 0; first < all_rows; first += rows_)
       round(ctx, first, std::min(rows_, all_rows - first));
     ctx.pool().parallel_for(int64_t(w_.panels) * w_.blocks, [&](int64_t i) {
       const int panel = int(i / w_.blocks), block = int(i % w_.blocks);
       const Tensor g = Tensor::empty({kBlock, 9, w_.table.panel}, DType::kF32, ctx.allocator());
-      w_.table.winograd_weight_grad(u_ + panel * panel_floats_ + int64_t(block) * kBlock * w_.table.panel,
+      w_.table.winograd_weight_grad(form_,
+                                    u_ + panel * panel_floats_ + int64_t(block) * kBlock * w_.table.panel,
                                     position_floats_, kBlock, g.data<float>());
       w_.put(panel, block, g.data<float>(), 9 * w_.table.panel, w_.table.panel);
     });
@@ -271,6 +272,7 @@ class WinogradWgrad {
       const int row = int(i / 2), image = (first + row) / tile_rows_;
       const Map& map = i % 2 == 0 ? x_ : gy_;
       WinogradTask task;
+      task.form = form_;
       task.x = map.image(image);
       task.v = (i % 2 == 0 ? v_ : m_) + int64_t(row) * tile_columns_ * kBlock;
       task.v_position = map.blocks() * tiles * kBlock;
@@ -281,7 +283,7 @@ class WinogradWgrad {
       (i % 2 == 0 ? w_.table.winograd_input : w_.table.winograd_output_grad)(task);
     });
     const int groups = std::min(w_.panels, 4);
-    ctx.pool().parallel_for(int64_t(kPositions) * groups, [&](int64_t i) {
+    ctx.pool().parallel_for(int64_t(positions_) * groups, [&](int64_t i) {
       const int position = int(i / groups), group = int(i % groups);
       for (int panel = group * w_.panels / groups; panel < (group + 1) * w_.panels / groups; ++panel)
         multiply(position, panel, tiles, first > 0);
@@ -306,7 +308,8 @@ class WinogradWgrad {
 
   const Map &x_, &gy_;
   const Weight& w_;
-  int tile_rows_ = 1, tile_columns_ = 1, rows_ = 1;
+  int32_t form_ = 2;
+  int positions_ = 16, tile_rows_ = 1, tile_columns_ = 1, rows_ = 1;
   int64_t panel_floats_ = 0, position_floats_ = 0;
   float *u_ = nullptr, *v_ = nullptr, *m_ = nullptr;  // sums, transforms of x and of gy
 };

@@ -17,6 +17,7 @@
 
 #include <utility>
 
+#include "ops/blocked/epilogue.h"
 #include "ops/blocked/product.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
@@ -57,11 +58,18 @@ void conv_tile(const ConvTask& task, int row, int column) {
   const auto* weight = static_cast<const Factor*>(task.weight);
   const Stored* origin = pixel_at<const Stored>(x, 0, row * task.stride_h - task.pad_h,
                                                 column * task.stride_w - task.pad_w, x.pixel);
+  const int64_t below = task.stride_h * x.row_stride;
+  constexpr int kLines = Step * Tile / kBlock;
   for (int block = task.block_begin; block < task.block_end; ++block) {
     const int left = x.channels - block * kBlock;
     const int lanes = left < kBlock ? left : kBlock;
     for (int u = 0; u < task.kernel_h; ++u) {
       const Stored* taps = origin + block * x.block_stride + int64_t(u) * task.dilation_h * x.row_stride;
+      // The row of pixels that the tile below will read and this one does not: hardware sees no pattern in
+      // them.
+      if (u >= task.kernel_h - task.stride_h && below > 0)
+        for (int i = 0; i < kLines; ++i)
+          __builtin_prefetch(taps + below + i * 64 / int(sizeof(Stored)), 0, 2);
       for (int v = 0; v < task.kernel_w; ++v) {
         const auto* at = reinterpret_cast<const Factor*>(taps + int64_t(v) * task.dilation_w * x.pixel);
         const int count = lanes / Product::kLanes;

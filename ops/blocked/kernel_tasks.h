@@ -47,23 +47,26 @@ struct ConvTask {
   float slope = 0;
 };
 
-// Some rows of 2x2 output tiles of one image by F(2x2, 3x3) (winograd_kernel.cpp).
+// Some rows of output tiles of one image by F(2x2, 3x3) or F(4x4, 3x3) (winograd_kernel.cpp): 16 or 36
+// positions.
 struct WinogradTask {
+  int32_t form = 2;  // pixels of a side of a tile
   MapView x, y;
   MapView residual;                        // data = nullptr for none
-  float* v = nullptr;                      // transformed input  [16][blocks of x][tiles][16]
-  float* m = nullptr;                      // products           [16][blocks of a panel][tiles][16]
+  float* v = nullptr;                      // transformed input  [position][blocks of x][tiles][16]
+  float* m = nullptr;                      // products           [position][out_blocks][tiles][16]
   int64_t v_position = 0, m_position = 0;  // floats between positions
   int64_t tiles = 0;                       // (tile_row_end - tile_row_begin) * tile_columns
   int32_t tile_row_begin = 0, tile_row_end = 0, tile_columns = 0;
-  const float* bias = nullptr;            // of the panel
-  int32_t out_block = 0, out_blocks = 0;  // as in ConvTask
+  const float* bias = nullptr;            // of the blocks
+  int32_t out_block = 0, out_blocks = 0;  // blocks of y
   Epilogue epilogue = Epilogue::kNone;
   float slope = 0;
 };
 
 // Transformed weights U = G g G^T of 16 input channels and one panel of output channels.
 struct WinogradWeightTask {
+  int32_t form = 2;
   const float* g = nullptr;  // [lane][9][panel]
   float* u = nullptr;        // [position][lane][panel]
   int64_t u_position = 0;

@@ -20,10 +20,10 @@ struct KernelTable {
   void (*conv_bf16)(const ConvTask&);                 // x, y and residual bf16, sums f32
   void (*winograd_input)(const WinogradTask&);        // x to v
   void (*winograd_output)(const WinogradTask&);       // m to the blocks of one panel of y
-  void (*winograd_output_grad)(const WinogradTask&);  // v = A x A^T of 2x2 pixels of x, a gradient
+  void (*winograd_output_grad)(const WinogradTask&);  // v = A x A^T of the pixels of a tile of x, a gradient
   void (*winograd_weight)(const WinogradWeightTask&);
   // The 9 taps G^T u G of `lanes` lanes, [lane][9][panel], from their [position][lane][panel].
-  void (*winograd_weight_grad)(const float* u, int64_t u_position, int32_t lanes, float* g);
+  void (*winograd_weight_grad)(int32_t form, const float* u, int64_t u_position, int32_t lanes, float* g);
   void (*outer)(const OuterTask&);
   void (*outer_bf16)(const OuterTask&);
   void (*pair_pixels)(const PairTask&);

@@ -1,6 +1,5 @@
 // Pooling, upsampling, sums, activations and head decoding on blocked maps.
-#include "ops/blocked/kernels.h"
-#include "ops/blocked/simd.h"
+#include "ops/blocked/epilogue.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
@@ -10,7 +9,7 @@ void winograd_input(const WinogradTask& task);
 void winograd_output(const WinogradTask& task);
 void winograd_output_grad(const WinogradTask& task);
 void winograd_weight(const WinogradWeightTask& task);
-void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g);
+void winograd_weight_grad(int32_t form, const float* u, int64_t u_position, int32_t lanes, float* g);
 void outer(const OuterTask& task);
 void conv_bf16(const ConvTask& task);
 void outer_bf16(const OuterTask& task);

@@ -1,7 +1,6 @@
 // Batch normalisation in training with the activation behind it, and its gradient (ops/batch_norm.h). All of
 // it waits for memory; the row or few rows of a task stay in the first-level cache between two passes.
-#include "ops/blocked/kernels.h"
-#include "ops/blocked/simd.h"
+#include "ops/blocked/epilogue.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 namespace {

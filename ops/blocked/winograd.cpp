@@ -2,20 +2,38 @@
 
 #include <algorithm>
 
+#include "core/cache_sizes.h"
+
 namespace mtyolo::ops::blocked {
 namespace {
 
-constexpr int kPositions = 16;
 constexpr int kFewChannels = 32;  // below, the transforms cost what the multiplications save
 
-// Tile rows per task: so many tiles that the weights of a panel are read from the third-level cache seldom
-// enough, few enough that the transformed input stays near. Equal shares, a multiple of the threads.
-int chunk_count(int channels, int tile_rows, int tile_columns, int threads) {
-  const int tiles = std::clamp((512 << 10) / (kPositions * 4 * channels), 40, 256);
-  const int rows = std::max(1, tiles / tile_columns);
-  int chunks = (tile_rows + rows - 1) / rows;
-  if (chunks < 4 * threads) chunks = (chunks + threads - 1) / threads * threads;
-  return std::min(chunks, tile_rows);
+constexpr int kManyChannels = 512;  // on both sides: the larger transformed weights take too much memory
+
+// An odd number of cache lines, so that the positions of a tile fall into different sets of a cache.
+int64_t position_stride(int64_t lines) { return (lines | 1) * kBlock; }
+
+// How an image is cut: tile rows into nearly equal chunks, output panels into groups, each of which
+// transforms its chunk's input anew.
+struct Cut {
+  int chunks, groups;
+};
+
+Cut cut(const WinogradTask& whole, int positions, int images, int panels, int panel_blocks, int threads) {
+  // What a chunk writes and reads again should stay in the second-level cache, but all weights pass over it.
+  constexpr int64_t kFewTiles = 28;  // two register tiles, or a weight is read too often
+  const int blocks = (whole.x.channels + kBlock - 1) / kBlock + panels * panel_blocks;
+  const int64_t tiles = std::max(cache_sizes().l2 / (int64_t(positions) * blocks * kBlock * 4), kFewTiles);
+  const int rows = int(std::clamp<int64_t>(tiles / whole.tile_columns, 1, whole.tile_row_end));
+  Cut c{(whole.tile_row_end + rows - 1) / rows, 1};
+  // Groups of at least 8 blocks: then the second transform costs a few hundredths of the products.
+  c.groups = std::clamp((2 * threads + images * c.chunks - 1) / (images * c.chunks), 1,
+                        std::max(1, panels * panel_blocks / 8));
+  const int tasks = images * c.chunks * c.groups;
+  if (tasks < 4 * threads && tasks % threads != 0)
+    c.chunks = std::min(whole.tile_row_end, (c.chunks + threads - 1) / threads * threads);
+  return c;
 }
 
 }  // namespace
@@ -27,13 +45,19 @@ const char* winograd_refuses(const Conv2d& p, int in_channels, int out_channels)
   return nullptr;
 }
 
-WinogradConv::WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, const KernelTable& table)
-    : table_(&table) {
+WinogradForm winograd_form(int in_channels, int out_channels) {
+  const bool many = in_channels >= kManyChannels && out_channels >= kManyChannels;
+  return many ? WinogradForm::kF2 : WinogradForm::kF4;
+}
+
+WinogradConv::WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, WinogradForm form,
+                           const KernelTable& table)
+    : table_(&table), form_(form) {
   const Shape& s = weight.shape();
   MTYOLO_CHECK(s.rank() == 4 && s[2] == 3 && s[3] == 3, "conv2d: weight {} is no 3x3 kernel", weight);
   out_channels_ = int(s[0]);
   in_channels_ = int(s[1]);
-  weights_ = Tensor::empty({panels() * kPositions * position_floats()}, DType::kF32, ctx.allocator());
+  weights_ = Tensor::empty({panels() * positions() * panel_floats()}, DType::kF32, ctx.allocator());
   bias_ = Tensor::zeros({int64_t(panels()) * table.panel}, DType::kF32, ctx.allocator());
   if (bias.defined()) {
     MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias,
@@ -50,57 +74,71 @@ void WinogradConv::pack_panel(Context& ctx, int panel, const Tensor& weight) {
   const Tensor g = Tensor::empty({kBlock, 9, width}, DType::kF32, ctx.allocator());
   if (last - first < width) std::fill_n(g.data<float>(), g.numel(), 0.0f);
   WinogradWeightTask task;
+  task.form = int32_t(form_);
   task.g = g.data<float>();
-  task.u_position = position_floats();
+  task.u_position = panels() * panel_floats();
   for (int begin = 0; begin < in_channels_; begin += kBlock) {
     task.lanes = std::min(kBlock, in_channels_ - begin);
     gather_weight(weight, first, last - first, begin, task.lanes, g.data<float>(), width, 9 * width);
-    task.u = weights_.data<float>() + panel * kPositions * position_floats() + int64_t(begin) * width;
+    task.u = weights_.data<float>() + panel * panel_floats() + int64_t(begin) * width;
     table_->winograd_weight(task);
   }
 }
 
-void WinogradConv::run_chunk(Context& ctx, const ConvCall& call, int image, int row_begin,
-                             int row_end) const {
+// Some tile rows and output panels of one image.
+struct WinogradConv::Part {
+  int image, row_begin, row_end, panel_begin, panel_end;
+};
+
+void WinogradConv::run_part(Context& ctx, const ConvCall& call, const Part& part) const {
   const int panel_blocks = table_->panel / kBlock, blocks = (in_channels_ + kBlock - 1) / kBlock;
+  const int out_blocks = (out_channels_ + kBlock - 1) / kBlock, side = int(form_);
   WinogradTask task;
-  task.x = call.x.image(image);
-  task.y = call.y.image(image);
-  if (call.residual) task.residual = call.residual->image(image);
-  task.tile_row_begin = row_begin, task.tile_row_end = row_end;
-  task.tile_columns = (task.y.w + 1) / 2;
-  task.tiles = int64_t(row_end - row_begin) * task.tile_columns;
-  task.v_position = blocks * task.tiles * kBlock;
-  task.m_position = panel_blocks * task.tiles * kBlock;
-  const Tensor scratch = Tensor::empty({kPositions * (task.v_position + task.m_position) + table_->panel},
+  task.form = side;
+  task.x = call.x.image(part.image);
+  task.y = call.y.image(part.image);
+  if (call.residual) task.residual = call.residual->image(part.image);
+  task.tile_row_begin = part.row_begin, task.tile_row_end = part.row_end;
+  task.tile_columns = (task.y.w + side - 1) / side;
+  task.tiles = int64_t(part.row_end - part.row_begin) * task.tile_columns;
+  task.out_block = part.panel_begin * panel_blocks;
+  task.out_blocks = std::min(part.panel_end * panel_blocks, out_blocks) - task.out_block;
+  task.v_position = position_stride(blocks * task.tiles);
+  task.m_position = position_stride(task.out_blocks * task.tiles);
+  const Tensor scratch = Tensor::empty({positions() * (task.v_position + task.m_position) + table_->panel},
                                        DType::kF32, ctx.allocator());
   task.v = scratch.data<float>();
-  task.m = task.v + kPositions * task.v_position;
-  float* no_bias = task.m + kPositions * task.m_position;
+  task.m = task.v + positions() * task.v_position;
+  float* no_bias = task.m + positions() * task.m_position;
   std::fill_n(no_bias, table_->panel, 0.0f);
+  task.bias = bias_.data<float>() + int64_t(part.panel_begin) * table_->panel;
   task.epilogue = to_epilogue(call.activation.kind);
   task.slope = call.activation.slope;
   table_->winograd_input(task);
+  multiply(task, part.panel_begin, part.panel_end, no_bias);
+  table_->winograd_output(task);
+}
 
-  ConvTask product;  // 1x1 over the tiles of one position
+// A 1x1 convolution over the tiles of each position.
+void WinogradConv::multiply(const WinogradTask& task, int panel_begin, int panel_end,
+                            const float* no_bias) const {
+  const int panel_blocks = table_->panel / kBlock;
+  ConvTask product;
   product.x.block_stride = product.y.block_stride = task.tiles * kBlock;
   product.x.channels = in_channels_;
   product.x.w = product.y.w = int(task.tiles);
   product.bias = no_bias;
-  product.block_end = blocks;
+  product.block_end = (in_channels_ + kBlock - 1) / kBlock;
   product.row_end = 1;
-  const int out_blocks = (out_channels_ + kBlock - 1) / kBlock;
-  for (int panel = 0; panel < panels(); ++panel) {
-    task.out_block = panel * panel_blocks;
-    task.out_blocks = product.out_blocks = std::min(panel_blocks, out_blocks - task.out_block);
-    for (int p = 0; p < kPositions; ++p) {
-      product.x.data = task.v + p * task.v_position;
-      product.y.data = task.m + p * task.m_position;
-      product.weight = weights_.data<float>() + (int64_t(panel) * kPositions + p) * position_floats();
+  for (int p = 0; p < positions(); ++p) {
+    product.x.data = task.v + p * task.v_position;
+    product.y.data = task.m + p * task.m_position;
+    for (int panel = panel_begin; panel < panel_end; ++panel) {
+      product.out_block = (panel - panel_begin) * panel_blocks;
+      product.out_blocks = std::min(panel_blocks, task.out_blocks - product.out_block);
+      product.weight = weights_.data<float>() + (int64_t(p) * panels() + panel) * panel_floats();
       table_->conv(product);
     }
-    task.bias = bias_.data<float>() + int64_t(panel) * table_->panel;
-    table_->winograd_output(task);
   }
 }
 
@@ -111,11 +149,18 @@ void conv2d(Context& ctx, const WinogradConv& conv, const ConvCall& call) {
                "conv2d: [{},{},{},{}] does not become [{},{},{},{}]", x.n, x.view.channels, x.view.h,
                x.view.w, y.n, y.view.channels, y.view.h, y.view.w);
   MTYOLO_CHECK(x.view.halo >= 1, "conv2d: a halo of {} cannot hold a padding of 1x1", x.view.halo);
-  const int tile_rows = (y.view.h + 1) / 2, tile_columns = (y.view.w + 1) / 2;
-  const int chunks = chunk_count(conv.in_channels_, tile_rows, tile_columns, ctx.pool().size());
-  ctx.pool().parallel_for(int64_t(y.n) * chunks, [&](int64_t i) {
-    const int image = int(i / chunks), chunk = int(i % chunks);
-    conv.run_chunk(ctx, call, image, chunk * tile_rows / chunks, (chunk + 1) * tile_rows / chunks);
+  const int side = int(conv.form_), panels = conv.panels();
+  WinogradTask whole;
+  whole.x = x.view;
+  whole.tile_row_end = (y.view.h + side - 1) / side;
+  whole.tile_columns = (y.view.w + side - 1) / side;
+  const Cut c = cut(whole, conv.positions(), y.n, panels, conv.table_->panel / kBlock, ctx.pool().size());
+  ctx.pool().parallel_for(int64_t(y.n) * c.chunks * c.groups, [&](int64_t i) {
+    const int group = int(i % c.groups), chunk = int(i / c.groups % c.chunks);
+    conv.run_part(ctx, call,
+                  {int(i / c.groups / c.chunks), chunk * whole.tile_row_end / c.chunks,
+                   (chunk + 1) * whole.tile_row_end / c.chunks, group * panels / c.groups,
+                   (group + 1) * panels / c.groups});
   });
 }
 
@@ -126,8 +171,8 @@ const char* winograd_refuses_query(const Conv2dForward::Query& q) {
 
 void winograd_forward(Context& ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Conv2d& p, Tensor& y) {
-  run_on_maps(ctx, x, p.pad_h, y,
-              [&](const ConvCall& call) { conv2d(ctx, WinogradConv(ctx, weight, bias), call); });
+  const WinogradConv conv(ctx, weight, bias, winograd_form(int(x.size(1)), int(y.size(1))));
+  run_on_maps(ctx, x, p.pad_h, y, [&](const ConvCall& call) { conv2d(ctx, conv, call); });
 }
 
 }  // namespace mtyolo::ops::blocked

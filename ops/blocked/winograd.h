@@ -1,7 +1,8 @@
-// Convolution 3x3, stride 1, by Winograd's F(2x2, 3x3): 16 multiplications where the direct form needs 36.
-// Its rounding errors are a few times those of the direct form (tests/ops/blocked measures them); the order
-// of summation of an output depends on neither its channel's position, the number of channels, threads or
-// images.
+// Convolution 3x3, stride 1, by Winograd's F(2x2, 3x3): 16 multiplications where the direct form needs 36,
+// or F(4x4, 3x3): 36 instead of 144, and weights of four times the plain ones' size.
+// The rounding errors are some times those of the direct form (tests/ops/blocked measures them); within a
+// form the order of summation of an output depends on neither its channel's position, the number of channels,
+// threads or images.
 #pragma once
 
 #include "ops/blocked/blocked.h"
@@ -11,21 +12,32 @@ namespace mtyolo::ops::blocked {
 // Why a convolution is not computed this way, or nullptr if it can be and pays.
 const char* winograd_refuses(const Conv2d& params, int in_channels, int out_channels);
 
-// Transformed weights U = G g G^T, [panel][position][input block][lane][16 or 32 output channels].
+// Pixels of a side of an output tile.
+enum class WinogradForm : int32_t { kF2 = 2, kF4 = 4 };
+
+// kF4 where its weights are not too large.
+WinogradForm winograd_form(int in_channels, int out_channels);
+
+// Transformed weights U = G g G^T, [position][panel][input block][lane][16 or 32 output channels].
 class WinogradConv {
  public:
   // weight [O,C,3,3] of any strides, bias [O] or undefined, any floating type.
-  WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, const KernelTable& table = kernels());
+  WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, WinogradForm form,
+               const KernelTable& table = kernels());
   size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
 
  private:
   friend void conv2d(Context&, const WinogradConv&, const ConvCall&);
   void pack_panel(Context& ctx, int panel, const Tensor& weight);
-  void run_chunk(Context& ctx, const ConvCall& call, int image, int row_begin, int row_end) const;
-  int64_t position_floats() const { return int64_t(in_channels_) * table_->panel; }
+  struct Part;
+  void run_part(Context& ctx, const ConvCall& call, const Part& part) const;
+  void multiply(const WinogradTask& task, int panel_begin, int panel_end, const float* no_bias) const;
+  int positions() const { return form_ == WinogradForm::kF4 ? 36 : 16; }
+  int64_t panel_floats() const { return int64_t(in_channels_) * table_->panel; }
   int panels() const { return (out_channels_ + table_->panel - 1) / table_->panel; }
 
   const KernelTable* table_;
+  WinogradForm form_;
   int in_channels_, out_channels_;
   Tensor weights_, bias_;
 };

@@ -1,64 +1,119 @@
-// Transforms of the Winograd convolution F(2x2, 3x3) on blocked maps (Lavin and Gray, arXiv:1509.09308,
-// section 4.1).
+// Transforms of the Winograd convolutions F(2x2, 3x3) and F(4x4, 3x3) on blocked maps (Lavin and Gray,
+// arXiv:1509.09308, section 4).
 //
-//   d  4x4 pixels of the input, tiles 2 apart     V = B^T d B      additions only
-//   M[pos] = U[pos] * V[pos] for the 16 positions                  (conv_kernel.cpp, 1x1 over tiles)
-//   y  2x2 pixels of the output                   y = A^T M A      additions only
+//   d  4x4 or 6x6 pixels of the input, tiles 2 or 4 apart     V = B^T d B
+//   M[pos] = U[pos] * V[pos] for the 16 or 36 positions       (conv_kernel.cpp, 1x1 over tiles)
+//   y  2x2 or 4x4 pixels of the output                        y = A^T M A
 //
+//   F(2x2, 3x3), points 0, 1, -1, infinity:
 //         | 1  0 -1  0 |          | 1  1  1  0 |
 //   B^T = | 0  1  1  0 |    A^T = | 0  1 -1 -1 |
 //         | 0 -1  1  0 |
 //         | 0  1  0 -1 |
 //
+//   F(4x4, 3x3), points 0, a, -a, b, -b, infinity with a = sqrt(1/2), b = sqrt(2), whose rounding errors are
+//   smaller than those of 1 and 2 (Barabasz et al., arXiv:1803.10986, discuss the choice of points):
+//         | 1    0  -5/2   0   1  0 |          | 1   1   1   1   1   0 |
+//         | 0 -2a   -2     a   1  0 |    A^T = | 0   a  -a   b  -b   0 |
+//   B^T = | 0  2a   -2    -a   1  0 |          | 0  1/2 1/2  2   2   0 |
+//         | 0 -b/2 -1/2    b   1  0 |          | 0  a/2 -a/2 2b -2b  1 |
+//         | 0  b/2 -1/2   -b   1  0 |
+//         | 0    1    0  -5/2  0  1 |
+//
 // Layout of V and M: [position][block][tile][16 lanes].
 //
 // Gradient of the weight g: gU[pos] = sum over tiles of V[pos] * (A gy A^T)[pos] (outer_kernel.cpp), and
 // g = G^T gU G: each transform turned round.
-#include "ops/blocked/kernels.h"
-#include "ops/blocked/simd.h"
+#include "ops/blocked/epilogue.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
 namespace {
 
-// The 4 pixels of one column of a tile, transformed along the column.
-inline void transform_column(const float* const (&rows)[4], int64_t column, Vec (&out)[4]) {
-  const Vec d0 = load(rows[0] + column), d1 = load(rows[1] + column);
-  const Vec d2 = load(rows[2] + column), d3 = load(rows[3] + column);
-  out[0] = d0 - d2;
-  out[1] = d1 + d2;
-  out[2] = d2 - d1;
-  out[3] = d1 - d3;
-}
+// One form: pixels of a side of an output tile, of an input tile, and the transforms of one line.
+struct F2 {
+  static constexpr int kOut = 2, kIn = 4;
+  static void input(const Vec (&d)[4], Vec (&v)[4]) {
+    v[0] = d[0] - d[2];
+    v[1] = d[1] + d[2];
+    v[2] = d[2] - d[1];
+    v[3] = d[1] - d[3];
+  }
+  static void output(const Vec (&m)[4], Vec (&y)[2]) {
+    y[0] = m[0] + m[1] + m[2];
+    y[1] = m[1] - m[2] - m[3];
+  }
+  static void output_grad(const Vec (&y)[2], Vec (&m)[4]) {
+    m[0] = y[0];
+    m[1] = y[0] + y[1];
+    m[2] = y[0] - y[1];
+    m[3] = -y[1];
+  }
+  static void weight_grad(const Vec (&u)[4], Vec (&g)[3]) {
+    const Vec half = splat(0.5f);
+    g[0] = u[0] + (u[1] + u[2]) * half;
+    g[1] = (u[1] - u[2]) * half;
+    g[2] = (u[1] + u[2]) * half + u[3];
+  }
+};
+struct F4 {
+  static constexpr int kOut = 4, kIn = 6;
+  static constexpr float kA = 0.70710678f, kB = 1.41421356f;
+  static void input(const Vec (&d)[6], Vec (&v)[6]) {
+    const Vec even_a = d[4] - splat(2.0f) * d[2], odd_a = splat(kA) * d[3] - splat(kB) * d[1];
+    const Vec even_b = d[4] - splat(0.5f) * d[2], odd_b = splat(kB) * d[3] - splat(kA) * d[1];
+    v[0] = d[0] + d[4] - splat(2.5f) * d[2];
+    v[1] = even_a + odd_a;
+    v[2] = even_a - odd_a;
+    v[3] = even_b + odd_b;
+    v[4] = even_b - odd_b;
+    v[5] = d[1] + d[5] - splat(2.5f) * d[3];
+  }
+  static void output(const Vec (&m)[6], Vec (&y)[4]) {
+    const Vec sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+    const Vec sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+    y[0] = m[0] + sum_a + sum_b;
+    y[1] = splat(kA) * difference_a + splat(kB) * difference_b;
+    y[2] = splat(0.5f) * sum_a + splat(2.0f) * sum_b;
+    y[3] = splat(0.5f * kA) * difference_a + (splat(2.0f * kB) * difference_b + m[5]);
+  }
+  static void output_grad(const Vec (&y)[4], Vec (&m)[6]) {
+    const Vec even_a = y[0] + splat(0.5f) * y[2], odd_a = splat(kA) * y[1] + splat(0.5f * kA) * y[3];
+    const Vec even_b = y[0] + splat(2.0f) * y[2], odd_b = splat(kB) * y[1] + splat(2.0f * kB) * y[3];
+    m[0] = y[0];
+    m[1] = even_a + odd_a;
+    m[2] = even_a - odd_a;
+    m[3] = even_b + odd_b;
+    m[4] = even_b - odd_b;
+    m[5] = y[3];
+  }
+  static void weight_grad(const Vec (&u)[6], Vec (&g)[3]) {
+    const Vec a = splat(-2.0f / 3) * (u[1] + u[2]), b = splat(1.0f / 6) * (u[3] + u[4]);
+    g[0] = u[0] + a + b;
+    g[1] = splat(-2.0f / 3 * kA) * (u[1] - u[2]) + splat(kB / 6) * (u[3] - u[4]);
+    g[2] = splat(0.5f) * a + splat(2.0f) * b + u[5];
+  }
+};
 
-inline void input_tile(const float* const (&rows)[4], const int64_t (&columns)[4], float* v,
+template <class F>
+inline void input_tile(const float* const (&rows)[F::kIn], const int64_t (&columns)[F::kIn], float* v,
                        int64_t position) {
-  Vec t[4][4];  // [column][transformed row]
-  for (int j = 0; j < 4; ++j) transform_column(rows, columns[j], t[j]);
-  for (int i = 0; i < 4; ++i) {
-    store(v + (4 * i + 0) * position, t[0][i] - t[2][i]);
-    store(v + (4 * i + 1) * position, t[1][i] + t[2][i]);
-    store(v + (4 * i + 2) * position, t[2][i] - t[1][i]);
-    store(v + (4 * i + 3) * position, t[1][i] - t[3][i]);
+  Vec t[F::kIn][F::kIn];  // [transformed row][column]
+  for (int j = 0; j < F::kIn; ++j) {
+    Vec d[F::kIn], line[F::kIn];
+    for (int i = 0; i < F::kIn; ++i) d[i] = load(rows[i] + columns[j]);
+    F::input(d, line);
+    for (int i = 0; i < F::kIn; ++i) t[i][j] = line[i];
+  }
+  for (int i = 0; i < F::kIn; ++i) {
+    Vec line[F::kIn];
+    F::input(t[i], line);
+    for (int j = 0; j < F::kIn; ++j) store(v + (F::kIn * i + j) * position, line[j]);
   }
 }
 
-// One output row of a tile: A^T along the rows for all 4 columns, then along the columns.
-inline void output_row(const float* m, int64_t position, int row, Vec (&y)[2]) {
-  Vec s[4];
-  for (int j = 0; j < 4; ++j) {
-    const Vec a = load(m + (row == 0 ? j : 4 + j) * position),
-              b = load(m + (row == 0 ? 4 + j : 8 + j) * position);
-    const Vec c = load(m + (row == 0 ? 8 + j : 12 + j) * position);
-    s[j] = row == 0 ? a + b + c : a - b - c;
-  }
-  y[0] = s[0] + s[1] + s[2];
-  y[1] = s[1] - s[2] - s[3];
-}
-
-}  // namespace
-
-void winograd_input(const WinogradTask& task) {
+template <class F>
+void input_tiles(const WinogradTask& task) {
   const MapView& x = task.x;
   const int blocks = (x.channels + kBlock - 1) / kBlock;
   // Beyond the halo nothing is read; what would be there only reaches output pixels that do not exist.
@@ -66,68 +121,109 @@ void winograd_input(const WinogradTask& task) {
   for (int block = 0; block < blocks; ++block) {
     float* v = task.v + block * task.tiles * kBlock;
     for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
-      const float* rows[4];
-      for (int u = 0; u < 4; ++u) rows[u] = pixel_at<float>(x, block, smaller(2 * i - 1 + u, last_row), 0);
+      const float* rows[F::kIn];
+      for (int u = 0; u < F::kIn; ++u)
+        rows[u] = pixel_at<float>(x, block, smaller(F::kOut * i - 1 + u, last_row), 0);
       for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
-        int64_t columns[4];
-        for (int k = 0; k < 4; ++k) columns[k] = int64_t(smaller(2 * j - 1 + k, last_column)) * kBlock;
-        input_tile(rows, columns, v, task.v_position);
+        int64_t columns[F::kIn];
+        for (int k = 0; k < F::kIn; ++k)
+          columns[k] = int64_t(smaller(F::kOut * j - 1 + k, last_column)) * kBlock;
+        input_tile<F>(rows, columns, v, task.v_position);
       }
     }
   }
 }
 
-void winograd_output(const WinogradTask& task) {
-  const MapView& y = task.y;
-  for (int b = 0; b < task.out_blocks; ++b) {
-    const float* m = task.m + b * task.tiles * kBlock;
-    const Vec bias = load(task.bias + b * kBlock);
-    float* block = pixel_at<float>(y, task.out_block + b, 0, 0);
-    const float* residual = nullptr;
-    if (task.residual.data != nullptr) residual = pixel_at<float>(task.residual, task.out_block + b, 0, 0);
-    for (int i = task.tile_row_begin; i < task.tile_row_end; ++i)
-      for (int j = 0; j < task.tile_columns; ++j, m += kBlock)
-        for (int u = 0; u < smaller(2, y.h - 2 * i); ++u) {
-          Vec out[2];
-          output_row(m, task.m_position, u, out);
-          for (int k = 0; k < smaller(2, y.w - 2 * j); ++k) {
-            Vec value = apply_epilogue(out[k] + bias, task.epilogue, task.slope);
-            if (residual != nullptr)
-              value += load(residual + (2 * i + u) * task.residual.row_stride + int64_t(2 * j + k) * kBlock);
-            store(block + (2 * i + u) * y.row_stride + int64_t(2 * j + k) * kBlock, value);
-          }
-        }
+// One tile of the result from its products; only rows x columns of it exist.
+template <class F, class E>
+inline void output_tile(const WinogradTask& task, const float* m, Vec bias, E epilogue, float* y,
+                        const float* residual, int rows, int columns) {
+  Vec t[F::kOut][F::kIn];  // [row][transformed column]
+  for (int j = 0; j < F::kIn; ++j) {
+    Vec line[F::kIn], out[F::kOut];
+    for (int i = 0; i < F::kIn; ++i) line[i] = load(m + (F::kIn * i + j) * task.m_position);
+    F::output(line, out);
+    for (int i = 0; i < F::kOut; ++i) t[i][j] = out[i];
+  }
+  for (int i = 0; i < rows; ++i) {
+    Vec out[F::kOut];
+    F::output(t[i], out);
+    for (int j = 0; j < columns; ++j) {
+      Vec value = apply_epilogue(out[j] + bias, epilogue.value, task.slope);
+      if (residual != nullptr) value += load(residual + i * task.residual.row_stride + j * kBlock);
+      store(y + i * task.y.row_stride + j * kBlock, value);
+    }
   }
 }
 
-void winograd_output_grad(const WinogradTask& task) {
+template <class F>
+void output_tiles(const WinogradTask& task) {
+  const MapView& y = task.y;
+  with_epilogue(task.epilogue, [&](auto epilogue) {
+    for (int b = 0; b < task.out_blocks; ++b) {
+      const float* m = task.m + b * task.tiles * kBlock;
+      const Vec bias = load(task.bias + b * kBlock);
+      for (int i = task.tile_row_begin; i < task.tile_row_end; ++i)
+        for (int j = 0; j < task.tile_columns; ++j, m += kBlock) {
+          const auto at = [&](const MapView& map) {
+            return pixel_at<float>(map, task.out_block + b, F::kOut * i, F::kOut * j);
+          };
+          const int rows = smaller(F::kOut, y.h - F::kOut * i), columns = smaller(F::kOut, y.w - F::kOut * j);
+          const float* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
+          if (rows == F::kOut && columns == F::kOut)
+            output_tile<F>(task, m, bias, epilogue, at(y), residual, F::kOut, F::kOut);
+          else output_tile<F>(task, m, bias, epilogue, at(y), residual, rows, columns);
+        }
+    }
+  });
+}
+
+}  // namespace
+
+void winograd_input(const WinogradTask& task) {
+  if (task.form == 4) input_tiles<F4>(task);
+  else input_tiles<F2>(task);
+}
+
+void winograd_output(const WinogradTask& task) {
+  if (task.form == 4) output_tiles<F4>(task);
+  else output_tiles<F2>(task);
+}
+
+namespace {
+
+template <class F>
+void output_grad_tiles(const WinogradTask& task) {
   const MapView& gy = task.x;
   const int blocks = (gy.channels + kBlock - 1) / kBlock;
   for (int block = 0; block < blocks; ++block) {
     float* v = task.v + block * task.tiles * kBlock;
-    for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
-      const float* top = pixel_at<float>(gy, block, 2 * i, 0);
-      const float* bottom = 2 * i + 1 < gy.h ? top + gy.row_stride : nullptr;
+    for (int i = task.tile_row_begin; i < task.tile_row_end; ++i)
       for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
-        Vec t[2][4];  // [column][transformed row]
-        for (int k = 0; k < 2; ++k) {
-          const bool inside = 2 * j + k < gy.w;
-          const Vec a = inside ? load(top + (2 * j + k) * kBlock) : Vec{};
-          const Vec b = inside && bottom != nullptr ? load(bottom + (2 * j + k) * kBlock) : Vec{};
-          t[k][0] = a;
-          t[k][1] = a + b;
-          t[k][2] = a - b;
-          t[k][3] = -b;
+        const float* from = pixel_at<float>(gy, block, F::kOut * i, F::kOut * j);
+        const int rows = gy.h - F::kOut * i, columns = gy.w - F::kOut * j;
+        Vec t[F::kOut][F::kIn];  // [row][transformed column]
+        for (int u = 0; u < F::kOut; ++u) {
+          Vec line[F::kOut];
+          for (int k = 0; k < F::kOut; ++k)
+            line[k] = u < rows && k < columns ? load(from + u * gy.row_stride + k * kBlock) : Vec{};
+          F::output_grad(line, t[u]);
         }
-        for (int u = 0; u < 4; ++u) {
-          store(v + (4 * u + 0) * task.v_position, t[0][u]);
-          store(v + (4 * u + 1) * task.v_position, t[0][u] + t[1][u]);
-          store(v + (4 * u + 2) * task.v_position, t[0][u] - t[1][u]);
-          store(v + (4 * u + 3) * task.v_position, -t[1][u]);
+        for (int k = 0; k < F::kIn; ++k) {
+          Vec line[F::kOut], out[F::kIn];
+          for (int u = 0; u < F::kOut; ++u) line[u] = t[u][k];
+          F::output_grad(line, out);
+          for (int u = 0; u < F::kIn; ++u) store(v + (F::kIn * u + k) * task.v_position, out[u]);
         }
       }
-    }
   }
+}
+
+}  // namespace
+
+void winograd_output_grad(const WinogradTask& task) {
+  if (task.form == 4) output_grad_tiles<F4>(task);
+  else output_grad_tiles<F2>(task);
 }
 
 namespace {
@@ -150,46 +246,68 @@ inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[4]) {
   out[2] = (a - b + c) * 0.5;
   out[3] = c;
 }
+inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[6]) {
+  const double root = 1.41421356237309505;
+  out[0] = a;
+  out[1] = (a + b * (root / 2) + c * 0.5) * (-2.0 / 3);
+  out[2] = (a - b * (root / 2) + c * 0.5) * (-2.0 / 3);
+  out[3] = (a + b * root + c * 2.0) * (1.0 / 6);
+  out[4] = (a - b * root + c * 2.0) * (1.0 / 6);
+  out[5] = c;
+}
 
-}  // namespace
-
-void winograd_weight(const WinogradWeightTask& task) {
+template <int In>
+void transform_weight(const WinogradWeightTask& task) {
   for (int lane = 0; lane < task.lanes; ++lane)
     for (int o = 0; o < kPanel; o += 8) {
       const float* g = task.g + int64_t(lane) * 9 * kPanel + o;
-      Doubles columns[3][4];  // [column of g][row of G g]
+      Doubles columns[3][In];  // [column of g][row of G g]
       for (int j = 0; j < 3; ++j)
         expand(load_doubles(g + j * kPanel), load_doubles(g + (3 + j) * kPanel),
                load_doubles(g + (6 + j) * kPanel), columns[j]);
       float* u = task.u + int64_t(lane) * kPanel + o;
-      for (int i = 0; i < 4; ++i) {
-        Doubles row[4];
+      for (int i = 0; i < In; ++i) {
+        Doubles row[In];
         expand(columns[0][i], columns[1][i], columns[2][i], row);
-        for (int j = 0; j < 4; ++j) store_floats(u + (4 * i + j) * task.u_position, row[j]);
+        for (int j = 0; j < In; ++j) store_floats(u + (In * i + j) * task.u_position, row[j]);
       }
     }
 }
 
-void winograd_weight_grad(const float* u, int64_t u_position, int32_t lanes, float* g) {
-  const Vec half = splat(0.5f);
-  const auto fold = [&](Vec a, Vec b, Vec c, Vec d, Vec(&out)[3]) {  // G^T times a column of four
-    out[0] = a + (b + c) * half;
-    out[1] = (b - c) * half;
-    out[2] = (b + c) * half + d;
-  };
+}  // namespace
+
+void winograd_weight(const WinogradWeightTask& task) {
+  if (task.form == 4) transform_weight<6>(task);
+  else transform_weight<4>(task);
+}
+
+namespace {
+
+template <class F>
+void weight_grads(const float* u, int64_t u_position, int32_t lanes, float* g) {
   for (int lane = 0; lane < lanes; ++lane)
     for (int b = 0; b < kPanelBlocks; ++b) {
       const float* at = u + lane * kPanel + b * kBlock;
-      const auto position = [&](int p) { return load(at + p * u_position); };
-      Vec columns[4][3];  // [column of U][row of G^T U]
-      for (int j = 0; j < 4; ++j)
-        fold(position(j), position(4 + j), position(8 + j), position(12 + j), columns[j]);
+      Vec columns[3][F::kIn];  // [row of G^T U][column of U]
+      for (int j = 0; j < F::kIn; ++j) {
+        Vec line[F::kIn], out[3];
+        for (int i = 0; i < F::kIn; ++i) line[i] = load(at + (F::kIn * i + j) * u_position);
+        F::weight_grad(line, out);
+        for (int i = 0; i < 3; ++i) columns[i][j] = out[i];
+      }
       for (int i = 0; i < 3; ++i) {
         Vec row[3];
-        fold(columns[0][i], columns[1][i], columns[2][i], columns[3][i], row);
+        F::weight_grad(columns[i], row);
         for (int j = 0; j < 3; ++j) store(g + (lane * 9 + 3 * i + j) * kPanel + b * kBlock, row[j]);
       }
     }
+}
+
+}  // namespace
+
+void winograd_weight_grad(int32_t form, const float* u, int64_t u_position, int32_t lanes, float* g) {
+  if (form == 4) weight_grads<F4>(u, u_position, lanes, g);
+  else weight_grads<F2>(u, u_position, lanes, g);
 }
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

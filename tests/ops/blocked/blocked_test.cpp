@@ -234,9 +234,13 @@ TEST_CASE("blocked conv2d refuses a halo smaller than its padding", "[blocked]")
 
 namespace {
 
-Tensor winograd(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b) {
+using blocked::WinogradForm;
+
+Tensor winograd(Context& ctx, WinogradForm form, const Tensor& x, const Tensor& w, const Tensor& b) {
   Tensor y = Tensor::empty({x.size(0), w.size(0), x.size(2), x.size(3)});
-  blocked::winograd_forward(ctx, x, w, b, Conv2d::square(3, 1, 1), y);
+  const blocked::WinogradConv conv(ctx, w, b, form);
+  blocked::run_on_maps(ctx, x, 1, y,
+                       [&](const blocked::ConvCall& call) { blocked::conv2d(ctx, conv, call); });
   return y;
 }
 
@@ -244,6 +248,7 @@ Tensor winograd(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b)
 
 TEST_CASE("winograd conv2d equals the reference on odd and even sizes", "[blocked]") {
   Context ctx(2);
+  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kF4);
   const auto [n, c, o, h, w] =
       GENERATE(std::tuple{1, 32, 32, 8, 8}, std::tuple{2, 48, 40, 7, 13}, std::tuple{1, 33, 65, 1, 1},
                std::tuple{1, 64, 96, 2, 31}, std::tuple{1, 256, 32, 20, 20});
@@ -251,23 +256,25 @@ TEST_CASE("winograd conv2d equals the reference on odd and even sizes", "[blocke
                b = random_tensor({o}, 3);
   const Tensor want = reference_conv(ctx, x, weight, b, Conv2d::square(3, 1, 1));
   // As for the direct form, sqrt(K) * 2^-24 * K / 4 with K = 9c, and four times that: the transforms add up
-  // to four numbers before and after each product.
+  // to four numbers (F4: four or five, some of them halved) before and after each product.
   const double k = 9.0 * c;
-  CHECK(max_difference(winograd(ctx, x, weight, b), want) < 4 * std::sqrt(k) * 0x1p-24 * k / 4);
+  CHECK(max_difference(winograd(ctx, form, x, weight, b), want) < 4 * std::sqrt(k) * 0x1p-24 * k / 4);
 }
 
 TEST_CASE("winograd conv2d gives the same bits for any threads, batch, and place of a channel", "[blocked]") {
   Context one(1), two(2);
-  const Tensor x = random_tensor({3, 48, 21, 18}, 1), w = random_tensor({80, 48, 3, 3}, 2);
-  const Tensor a = winograd(one, x, w, {});
-  CHECK(bit_equal(a, winograd(two, x, w, {})));
-  CHECK(bit_equal(a.slice(0, 2, 3), winograd(two, x.slice(0, 2, 3), w, {})));
-  const Tensor some = winograd(two, x, w.slice(0, 37, 75).contiguous(), {});
+  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kF4);
+  const Tensor x = random_tensor({3, 48, 21, 18}, 1), w = random_tensor({300, 48, 3, 3}, 2);
+  const Tensor a = winograd(one, form, x, w, {});
+  CHECK(bit_equal(a, winograd(two, form, x, w, {})));
+  CHECK(bit_equal(a.slice(0, 2, 3), winograd(two, form, x.slice(0, 2, 3), w, {})));
+  const Tensor some = winograd(two, form, x, w.slice(0, 37, 75).contiguous(), {});
   CHECK(bit_equal(some, a.slice(1, 37, 75)));
 }
 
 TEST_CASE("winograd conv2d applies bias, activation and residual as the direct form does", "[blocked]") {
   Context ctx(2);
+  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kF4);
   const Tensor x = random_tensor({1, 32, 5, 7}, 1), w = random_tensor({48, 32, 3, 3}, 2),
                b = random_tensor({48}, 4);
   const Tensor r = random_tensor({1, 48, 5, 7}, 3);
@@ -276,8 +283,20 @@ TEST_CASE("winograd conv2d applies bias, activation and residual as the direct f
   const Activation silu{ActivationKind::kSilu};
   blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, Conv2d::square(3, 1, 1)),
                   {in.map, direct.map, residual.map, silu});
-  blocked::conv2d(ctx, blocked::WinogradConv(ctx, w, b), {in.map, fast.map, residual.map, silu});
+  blocked::conv2d(ctx, blocked::WinogradConv(ctx, w, b, form), {in.map, fast.map, residual.map, silu});
   CHECK(max_difference(unpacked(ctx, fast.map), unpacked(ctx, direct.map)) < 1e-4);
+}
+
+TEST_CASE("winograd conv2d takes the form of fewer weights for many channels", "[blocked]") {
+  CHECK(blocked::winograd_form(512, 256) == WinogradForm::kF4);
+  CHECK(blocked::winograd_form(512, 512) == WinogradForm::kF2);
+  Context ctx(1);
+  const Tensor w = random_tensor({32, 32, 3, 3}, 1);
+  const auto floats = [&](WinogradForm form) {
+    return (blocked::WinogradConv(ctx, w, {}, form).size_bytes() - 32 * sizeof(float)) / sizeof(float);
+  };
+  CHECK(floats(WinogradForm::kF2) == 32 * 32 * 16);
+  CHECK(floats(WinogradForm::kF4) == 32 * 32 * 36);
 }
 
 TEST_CASE("winograd conv2d says what it does not take", "[blocked]") {
