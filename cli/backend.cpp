@@ -85,7 +85,7 @@ DeviceBackend open_backend(const CommonOptions& common) {
 
 void add_dtype(Options& options, std::string& dtype) {
   options.choice("dtype", dtype, {"fp32", "tf32", "fp16", "bf16"},
-                 "what is multiplied on a device; the CPU computes in fp32");
+                 "what is multiplied; the CPU computes in fp32 or bf16");
 }
 
 KernelMath math_of(const std::string& dtype) {
@@ -93,6 +93,23 @@ KernelMath math_of(const std::string& dtype) {
          : dtype == "fp16" ? KernelMath::kF16
          : dtype == "bf16" ? KernelMath::kBF16
                            : KernelMath::kF32;
+}
+
+ops::Impls make_inference_impls(const CommonOptions& common) {
+  ops::Impls impls = make_impls(common);
+  if (common.low_memory && impls.forced("conv2d").empty()) impls.force("conv2d=cpu.igemm");
+  return impls;
+}
+
+ops::blocked::Element cpu_element(const std::string& dtype) {
+  if (dtype == "bf16") return ops::blocked::Element::kBF16;
+  if (dtype == "fp32") return ops::blocked::Element::kF32;
+  throw Error({ExitCode::kUsage,
+               "dtype",
+               fmt::format("--dtype {}: inference on the CPU computes in fp32 or bf16", dtype),
+               {},
+               {},
+               "leave --dtype out, give bf16, or give the --device of a GPU"});
 }
 
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
@@ -103,14 +120,8 @@ std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Grap
     backend.convs = open_convs(backend, common);
     return std::make_unique<models::Detector>(ctx, graph, weights, std::move(backend), math_of(dtype));
   }
-  if (dtype != "fp32")
-    throw Error({ExitCode::kUsage,
-                 "dtype",
-                 fmt::format("--dtype {}: inference on the CPU computes in fp32", dtype),
-                 {},
-                 {},
-                 "leave --dtype out, or give the --device of a GPU"});
-  return std::make_unique<models::Detector>(ctx, graph, weights, make_impls(common));
+  return std::make_unique<models::Detector>(ctx, graph, weights, make_inference_impls(common),
+                                            models::PlanOptions{}, cpu_element(dtype));
 }
 
 }  // namespace mtyolo::cli

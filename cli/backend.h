@@ -16,12 +16,18 @@ DeviceBackend open_backend(const CommonOptions& common);
 // Throws Error{kUsage, "device"} with the reason when --device names anything but the CPU.
 void refuse_device(const std::string& device, const std::string& who);
 
+// make_impls for a plan. --low-memory takes the direct convolution, unless another is forced: Winograd's form
+// holds its weights transformed, which are larger.
+ops::Impls make_inference_impls(const CommonOptions& common);
+
 // Registers --dtype.
 void add_dtype(Options& options, std::string& dtype);
-// The network of a verb that infers. The CPU computes in fp32: another type without a device is refused.
+// The network of a verb that infers. The CPU computes in fp32 or bf16: another type without a device is
+// refused.
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
                                                 const models::StateDict& weights, const CommonOptions& common,
                                                 const std::string& dtype);
-KernelMath math_of(const std::string& dtype);  // fp32, tf32, fp16, bf16
+KernelMath math_of(const std::string& dtype);                 // fp32, tf32, fp16, bf16
+ops::blocked::Element cpu_element(const std::string& dtype);  // throws Error for any but fp32 and bf16
 
 }  // namespace mtyolo::cli

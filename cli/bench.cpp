@@ -63,11 +63,12 @@ class Bench : public Verb {
     o.image_size("img-size", params_.size, "sides of the network input");
     o.integer("batch-size", params_.batch, 1, 256, "images per run");
     o.choice("dtype", params_.dtype, {"fp32", "tf32", "fp16", "bf16"},
-             "what convolutions multiply: model on a device, train");
+             "what convolutions multiply; model on the CPU takes fp32 and bf16");
     o.integer("reps", reps_, 1, 1'000'000, "runs that are timed, at least");
     o.integer("warmup", warmup_, 0, 1'000'000, "runs before");
     o.real("min-time", min_time_, 0, 86400, "seconds that are timed, at least");
-    o.toggle("stdio", stdio_, "answer lines: run K, quit (for a referee that times several engines)");
+    o.toggle("stdio", stdio_,
+             "answer lines: run K, quit (for a referee that times several engines); and ceiling K");
     o.text("out", out_, "write the result to this JSON file");
     o.text("against", against_, "compare with this JSON file; exit 1 if slower than --fail-over allows");
     o.real("fail-over", fail_over_, 0, 1000, "accepted slowdown against it, 0.10 = 10 %");
@@ -95,7 +96,7 @@ class Bench : public Verb {
     subject_ = find_subject(words_[0]).make(ctx, common, params_);
     subject_->once();
     start_s_ = seconds_since_process_start();
-    if (stdio_) return answer_lines();
+    if (stdio_) return answer_lines(ctx);
 
     for (int i = 0; i < warmup_ && !interrupted(); ++i) subject_->once();
     measure();
@@ -155,8 +156,9 @@ class Bench : public Verb {
     return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
   }
 
-  // The referee's line protocol (conventions.md section 2).
-  ExitCode answer_lines() {
+  // The referee's line protocol (conventions.md section 2), and `ceiling K`: K times that a loop of
+  // multiply-adds takes on the same threads.
+  ExitCode answer_lines(Context& ctx) {
     constexpr int64_t kMostRuns = 1'000'000;
     print_json({{"ready", true}});
     std::string line;
@@ -164,12 +166,16 @@ class Bench : public Verb {
       const std::string_view text = trim(line);
       if (text.empty()) continue;
       if (text == "quit") break;
-      const auto count = text.starts_with("run ") ? parse_int(trim(text.substr(4))) : std::nullopt;
+      const size_t space = std::min(text.find(' '), text.size());
+      const std::string_view word = text.substr(0, space);
+      const auto count =
+          word == "run" || word == "ceiling" ? parse_int(trim(text.substr(space))) : std::nullopt;
       if (!count || *count < 1 || *count > kMostRuns)
         fail_usage(fmt::format("--stdio: the line is {}", mtyolo::quoted(text)),
-                   "expected 'run K' or 'quit'");
+                   "expected 'run K', 'ceiling K' or 'quit'");
       std::vector<double> ms;
-      for (int64_t i = 0; i < *count && !interrupted(); ++i) ms.push_back(timed_run());
+      for (int64_t i = 0; i < *count && !interrupted(); ++i)
+        ms.push_back(word == "run" ? timed_run() : multiply_adds_ms(ctx));
       print_json({{"ms", ms}});
     }
     print_json({{"rss_mib", peak_memory_mib()}});

@@ -56,8 +56,7 @@ class Kernels {
       refuse("bench kernels: --impl does not apply to it", "it times what the plan and training run");
     if (!backend_) {
       if (params.dtype != "fp32" && params.dtype != "bf16")
-        refuse(fmt::format("bench kernels: --dtype is {} on the CPU", params.dtype),
-               "expected fp32, or bf16 for the ops of training");
+        refuse(fmt::format("bench kernels: --dtype is {} on the CPU", params.dtype), "expected fp32 or bf16");
       runner_ = cpu_kernel_runner(ctx_, params.dtype == "bf16" ? DType::kBF16 : DType::kF32);
       if (params.dtype == "bf16") suffix_ = "/bf16";
       return;
@@ -131,6 +130,7 @@ class Kernels {
     const auto [low, high] = std::minmax_element(ms.begin(), ms.end());
     // Half the bytes where maps have 16 bits.
     const double item = double(bytes_of(type_of(math_of(params_.dtype)))) / sizeof(float);
+    const double bytes = run.bytes > 0 ? run.bytes : c.bytes * item;
     Json e{{"name", c.name() + suffix_},
            {"run_type", "iteration"},
            {"iterations", ms.size()},
@@ -144,16 +144,16 @@ class Kernels {
            {"impl", run.impl},
            {"count", c.count}};
     if (c.flops > 0) e["gflops"] = c.flops / time * 1e-6;
-    if (c.bytes > 0) e["gbps"] = c.bytes * item / time * 1e-6;
-    const double form_flops = backend_ || params_.dtype != "fp32" ? c.flops : c.form_flops;
-    const double least =
-        std::max(form_flops / ceilings_.gflops, c.bytes * item / ceilings_.gbps) * 1e-6;  // ms
+    if (bytes > 0) e["gbps"] = bytes / time * 1e-6;
+    // Winograd's products are f32, each of which takes the place of two in bf16.
+    const double form_flops = run.impl == "cpu.winograd" ? c.form_flops / item : c.flops;
+    const double least = std::max(form_flops / ceilings_.gflops, bytes / ceilings_.gbps) * 1e-6;  // ms
     if (least > 0) e["roofline_pct"] = 100 * least / time;
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs); p != nullptr && c.op.starts_with("conv2d"))
       e["conv2d"] = {{"n", c.x[0]},           {"c", c.x[1]},     {"h", c.x[2]},
                      {"w", c.x[3]},           {"o", c.y[1]},     {"k", p->kernel_h},
                      {"stride", p->stride_h}, {"pad", p->pad_h}, {"groups", p->groups}};
-    if (backend_ && c.op == "conv2d_forward") {
+    if (backend_ && c.op.starts_with("conv2d")) {
       e["ratio_to_cudnn"] = nullptr;
       for (const KernelRun& library : run.libraries) {
         const std::string name = library.impl.substr(0, library.impl.find('.'));
@@ -227,8 +227,9 @@ std::string kernels_markdown(const Json& d) {
       c["instructions"].get<std::string>(), c["ceiling_gbps"].get<double>());
   for (const std::string& key : order) {
     const Row& r = rows[key];
-    text += fmt::format("{} {} | {} | {:.2f} | {:.1f} | {:.1f} | {:.0f} |\n", key, r.shapes, r.layers, r.ms,
-                        r.gflop / r.ms, r.gb / r.ms, r.least / r.ms);
+    text +=
+        fmt::format("{} {} | {} | {:.2f} | {} | {:.1f} | {:.0f} |\n", key, r.shapes, r.layers, r.ms,
+                    r.gflop > 0 ? fmt::format("{:.1f}", r.gflop / r.ms) : "-", r.gb / r.ms, r.least / r.ms);
   }
   return text;
 }

@@ -33,6 +33,7 @@ struct KernelRun {
   std::string impl{};
   std::function<double()> ms{};
   std::vector<KernelRun> libraries{};  // the same by libraries of the device
+  double bytes = 0;                    // that move, where they are not those of the case in its type
 };
 
 // What this machine reaches with these threads, measured.
@@ -47,6 +48,8 @@ class KernelRunner {
   virtual std::optional<KernelRun> prepare(const KernelCase& c) = 0;  // none: no such op here
   virtual Ceilings ceilings() = 0;
 };
+// Milliseconds of a fixed number of multiply-adds in registers, shared by the threads as a layer's tasks are.
+double multiply_adds_ms(Context& ctx);
 std::unique_ptr<KernelRunner> cpu_kernel_runner(Context& ctx, DType type);  // f32 or bf16
 std::unique_ptr<KernelRunner> device_kernel_runner(DeviceBackend backend, KernelMath math);
 

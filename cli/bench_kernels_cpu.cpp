@@ -1,5 +1,4 @@
-// The ops of `bench kernels` on the CPU, as plan and training call them: maps in blocks, f32; in bf16 what
-// training has in it.
+// The ops of `bench kernels` on the CPU, as plan and training call them: maps in blocks, f32 or bf16.
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -11,6 +10,8 @@
 #include "ops/blocked/training.h"
 #include "ops/blocked/winograd.h"
 #include "ops/nms.h"
+#include "train/ema.h"
+#include "train/optimizer.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -39,12 +40,14 @@ class CpuRunner : public KernelRunner {
   CpuRunner(Context& ctx, DType type) : ctx_(ctx), type_(type) {}
 
   std::optional<KernelRun> prepare(const KernelCase& c) override {
-    if (type_ != DType::kF32 && !c.trains()) return {};
+    for (const char* op : {"detect_decode", "nms", "letterbox"})  // f32 alone
+      if (type_ != DType::kF32 && c.op == op) return {};
     KernelRun run{.impl = "cpu.blocked"};
     std::function<void()> work;
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs)) work = convolution(c, *p, run.impl);
     else if (c.op == "nms") work = suppression(c, run.impl);
     else if (c.op == "letterbox") work = letterbox(c, run.impl);
+    else if (c.op == "optimizer_step") work = optimizer(c, run.impl);
     else if (c.op.starts_with("batch_norm")) work = batch_norm(c);
     else work = map_op(c);
     run.ms = [work] { return ms_of(work); };
@@ -57,7 +60,7 @@ class CpuRunner : public KernelRunner {
     constexpr size_t kBytes = size_t(128) << 20;
     const int threads = ctx_.pool().size();
     const size_t part = kBytes / size_t(threads);
-    const blocked::Ceiling& ceiling = blocked::ceiling();
+    const blocked::Ceiling& ceiling = blocked::ceiling(element());
     std::vector<float> sums(static_cast<size_t>(threads));
     const auto multiply = [&](int64_t t) { sums[size_t(t)] += ceiling.run(kRounds); };
     std::vector<std::vector<char>> from(static_cast<size_t>(threads)), to(static_cast<size_t>(threads));
@@ -77,6 +80,9 @@ class CpuRunner : public KernelRunner {
   }
 
  private:
+  blocked::Element element() const {
+    return type_ == DType::kF32 ? blocked::Element::kF32 : blocked::Element::kBF16;
+  }
   Tensor map(const Shape& shape, int halo = 0) {
     return blocked::to_blocked(ctx_, drawn(shape), halo, type_);
   }
@@ -87,7 +93,9 @@ class CpuRunner : public KernelRunner {
     const bool image = c.x[1] <= 4;
     const Tensor x = image ? drawn(c.x) : map(c.x, halo);
     Tensor y = map(c.y, halo);
-    if (c.form_flops != c.flops && type_ == DType::kF32) impl = "cpu.winograd";
+    if (c.form_flops != c.flops && (type_ == DType::kF32 || c.op == "conv2d_forward") &&
+        blocked::winograd_refuses(p, int(c.x[1]), int(c.y[1]), element()) == nullptr)
+      impl = "cpu.winograd";
     if (c.op == "conv2d_dgrad") {
       return [this, y, weight, p, gx = map(c.x)]() mutable {
         blocked::conv2d_dgrad(ctx_, y, weight, p, GradMode::kOverwrite, gx);
@@ -100,7 +108,7 @@ class CpuRunner : public KernelRunner {
     }
     if (impl != "cpu.winograd") impl = "cpu.igemm";
     std::shared_ptr<blocked::PlainMap> plain;
-    if (image) plain = std::make_shared<blocked::PlainMap>(ctx_, x, halo, DType::kF32);
+    if (image) plain = std::make_shared<blocked::PlainMap>(ctx_, x, halo, type_);
     const blocked::ConvCall call{
         image ? plain->map : blocked::map_of(x), blocked::map_of(y), {}, c.activation};
     const Tensor bias = drawn({c.y[1]});
@@ -109,7 +117,7 @@ class CpuRunner : public KernelRunner {
                                                           blocked::winograd_form(int(c.x[1]), int(c.y[1])));
       return [this, x, y, plain, call, conv] { blocked::conv2d(ctx_, *conv, call); };
     }
-    auto conv = std::make_shared<blocked::PackedConv>(ctx_, weight, bias, p);
+    auto conv = std::make_shared<blocked::PackedConv>(ctx_, weight, bias, p, blocked::kernels(), element());
     return [this, x, y, plain, call, conv] { blocked::conv2d(ctx_, *conv, call); };
   }
 
@@ -126,6 +134,18 @@ class CpuRunner : public KernelRunner {
     const Tensor gy = map(c.x);
     const ops::BatchNormGrads grads{gy, vector(0), vector(0)};  // over gy, as in training
     return [=, this] { blocked::batch_norm_backward(ctx_, x, gy, stats, p, saved, grads); };
+  }
+
+  std::function<void()> optimizer(const KernelCase& c, std::string& impl) {
+    impl = "cpu.optimizer";
+    const std::vector<autograd::ParamSpec> params{{"values", autograd::ParamGroup::kWeight, drawn({c.x[1]})}};
+    const auto store = std::make_shared<autograd::ParamStore>(ctx_, params, std::vector<autograd::Buffer>{});
+    std::fill_n(store->gradients().data<float>(), c.x[1], 0.5f);
+    const auto sgd = std::make_shared<train::Optimizer>(ctx_, *store, train::OptimizerParams{});
+    return [this, store, sgd, average = std::make_shared<train::Ema>(ctx_, *store)] {
+      sgd->step(ctx_, {{1e-2, 1e-2, 1e-2}, 0.937, 1});
+      average->update(ctx_, *store);
+    };
   }
 
   std::function<void()> map_op(const KernelCase& c) {
@@ -179,6 +199,15 @@ class CpuRunner : public KernelRunner {
 };
 
 }  // namespace
+
+double multiply_adds_ms(Context& ctx) {
+  constexpr int kTasks = 64;
+  constexpr int64_t kRounds = 100'000;
+  std::vector<float> sums(kTasks);
+  return ms_of([&] {
+    ctx.pool().parallel_for(kTasks, [&](int64_t t) { sums[size_t(t)] = blocked::ceiling().run(kRounds); });
+  });
+}
 
 std::unique_ptr<KernelRunner> cpu_kernel_runner(Context& ctx, DType type) {
   return std::make_unique<CpuRunner>(ctx, type);

@@ -102,8 +102,6 @@ class Workload {
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs)) {
       count_flops(c, *p);
       if (!of_image) add(c, "conv2d_dgrad", conv_name(c, *p), x + y + weights(c, *p));
-      if (c.form_flops != c.flops)
-        c.form_flops = c.flops * 16.0 / 36;  // the gradient of a weight has one form
       add(c, "conv2d_wgrad", conv_name(c, *p), x + y + weights(c, *p));
     } else if (std::holds_alternative<ops::BatchNorm>(c.attrs)) {
       const std::string shape = fmt::format("{}_{}", ops::name(c.activation.kind), map_name(c.x));
@@ -132,7 +130,13 @@ std::vector<KernelCase> kernel_workload(const std::string& network, int size, in
   for (const models::Head& head : with_auxiliary.heads) heads.push_back(head.name);
   Workload work(network, size, batch);
   work.add_graph(models::prune_heads(with_auxiliary, heads), false);
-  work.add_graph(models::build_graph(cfg), true);
+  const Graph training = models::build_graph(cfg);
+  work.add_graph(training, true);
+  KernelCase step{.op = "optimizer_step", .network = network};
+  step.x = step.y = {1, training.parameter_count(), 1, 1};
+  step.shape = fmt::format("sgd_{}", step.x[1]);
+  step.bytes = 8.0 * double(step.x.numel()) * sizeof(float);
+  work.cases.push_back(std::move(step));
   return work.cases;
 }
 

@@ -17,16 +17,14 @@ struct KernelCase {
   // Of one call: 2 per multiply-add of the definition; those of Winograd's form, where it runs; f32 elements
   // that move if no cache holds a whole map. All 0 for suppression.
   double flops = 0, form_flops = 0, bytes = 0;
-  // Whether it is one of a training step in bf16.
-  bool trains() const {
-    return op.starts_with("batch_norm") || op.ends_with("grad") || op.ends_with("backward");
-  }
   std::string name() const { return op + "/" + network + "/" + shape; }
 };
 
 // Distinct layers in the order of the graph. Forward ops are those of the deployed network (batch norms and
-// implicit terms folded, no auxiliary maps); gradients and batch norms those of the network in training.
-// Winograd's form runs forward where it can: op conv2d_forward; conv2d_igemm is then the direct form.
+// implicit terms folded, no auxiliary maps); gradients and batch norms those of the network in training,
+// whose parameters optimizer_step moves: gradients and momentum there, momentum back, values and averages
+// twice (the CPU reads values twice, a device gradients, for their norm). Winograd's form runs forward where
+// it can: op conv2d_forward; conv2d_igemm is then the direct form.
 std::vector<KernelCase> kernel_workload(const std::string& network, int size, int batch);
 // What no layer of a network is: a picture fitted into 640x640, suppression among 30000 drawn boxes.
 std::vector<KernelCase> drawn_workload();

@@ -49,7 +49,8 @@ void check_heads(const std::vector<std::string>& wanted, const std::vector<std::
 }
 
 std::vector<float> parse_head_thresholds(const std::vector<std::string>& words,
-                                         const std::vector<std::string>& heads, float fallback) {
+                                         const std::vector<std::string>& heads,
+                                         const std::vector<std::string>& of_model, float fallback) {
   std::vector<float> result(heads.size(), fallback);
   for (const std::string& word : words) {
     const size_t equals = word.find('=');
@@ -61,6 +62,10 @@ std::vector<float> parse_head_thresholds(const std::vector<std::string>& words,
     }
     const std::string head = word.substr(0, equals);
     const auto found = std::find(heads.begin(), heads.end(), head);
+    if (found == heads.end() && std::find(of_model.begin(), of_model.end(), head) != of_model.end())
+      fail_usage(fmt::format("--conf-thres {}: --heads {} leaves that head out", quoted(word),
+                             fmt::join(heads, ",")),
+                 "name it in --heads too");
     if (found == heads.end())
       fail_usage(fmt::format("--conf-thres {}: the model has the heads {}{}", quoted(word),
                              fmt::join(heads, ", "), did_you_mean(head, heads)));

@@ -10,6 +10,7 @@
 #include "cli/verbs.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "data/letterbox.h"
 #include "data/sources.h"
 #include "models/model.h"
 
@@ -26,7 +27,7 @@ double ms_since(Clock::time_point begin) {
 struct Waiting {
   ImageResult result;
   data::Image image;
-  data::Letterbox letterbox;
+  data::LetterboxPlan letterbox;
   data::Image input;  // letterboxed
 };
 
@@ -94,7 +95,7 @@ class Infer : public Verb {
     params_.nms.agnostic = agnostic_;
     params_.augment = augment_;
     for (const models::Head& h : model.graph.heads) head_names_.push_back(h.name);
-    params_.head_conf_thres = parse_head_thresholds(conf_, head_names_, 0.25f);
+    params_.head_conf_thres = parse_head_thresholds(conf_, head_names_, have, 0.25f);
     detector_ = make_detector(ctx, model.graph, model.weights, common, dtype_);
     const int stride = model.graph.max_stride;
     if (size_ % stride != 0) {
@@ -134,35 +135,46 @@ class Infer : public Verb {
     p.width = p.height = size_;
     p.auto_pad = !square_;
     p.stride = detector_->graph().max_stride;
-    w.input = data::letterbox(w.image, p, w.letterbox);
+    w.letterbox = data::plan_letterbox({w.image.width, w.image.height}, p);
+    if (!pictures_to_device()) w.input = data::letterbox(w.image, p, w.letterbox);
     w.result = {path, w.image.width, w.image.height, {ms_since(begin), 0, 0}, {}};
-    const bool other_shape = !waiting_.empty() && (waiting_[0].input.width != w.input.width ||
-                                                   waiting_[0].input.height != w.input.height);
+    const bool other_shape = !waiting_.empty() && (waiting_[0].letterbox.width != w.letterbox.width ||
+                                                   waiting_[0].letterbox.height != w.letterbox.height);
     if (other_shape) flush(common, progress);
     labels_.push_back(fmt::format("image {}/{} {}", index + 1, total, path));
     waiting_.push_back(std::move(w));
     if (int(waiting_.size()) >= batch_) flush(common, progress);
   }
 
+  // Letterbox to suppression run on a device; an augmented image is made on the host.
+  bool pictures_to_device() const { return detector_->on_device() && !augment_; }
+
+  std::vector<std::vector<ops::Detection>> detect_pictures(const data::Letterbox& size) {
+    std::vector<LetterboxImage> pictures;
+    for (const Waiting& w : waiting_)
+      pictures.push_back({w.image.pixels.data(), w.image.width, w.image.height, w.letterbox.scaled_width,
+                          w.letterbox.scaled_height, w.letterbox.left, w.letterbox.top});
+    return detector_->detect(pictures, size.height, size.width, params_);
+  }
+
   // Runs the images that wait, writes what was found.
   void flush(const CommonOptions& common, Progress& progress) {
     if (waiting_.empty()) return;
-    const data::Image& first = waiting_[0].input;
+    const data::Letterbox first = waiting_[0].letterbox;
     const auto n = int64_t(waiting_.size());
     auto begin = Clock::now();
-    Tensor images =
-        Tensor::empty({n, 3, first.height, first.width}, detector_->on_device() ? DType::kU8 : DType::kF32);
-    for (int64_t i = 0; i < n; ++i) data::image_to_tensor(waiting_[size_t(i)].input, images, i);
-    const double pack_ms = ms_since(begin) / double(n);
-
-    begin = Clock::now();
-    double inference_ms = 0;
+    double pack_ms = 0, inference_ms = 0;
     std::vector<std::vector<ops::Detection>> found;
-    if (detector_->on_device() && !augment_) {  // suppression included: nothing comes back before
-      found = detector_->detect(images, params_);
+    if (pictures_to_device()) {  // nothing comes back before all is done
+      found = detect_pictures(first);
       inference_ms = ms_since(begin) / double(n);
       begin = Clock::now();
     } else {
+      Tensor images =
+          Tensor::empty({n, 3, first.height, first.width}, detector_->on_device() ? DType::kU8 : DType::kF32);
+      for (int64_t i = 0; i < n; ++i) data::image_to_tensor(waiting_[size_t(i)].input, images, i);
+      pack_ms = ms_since(begin) / double(n);
+      begin = Clock::now();
       std::vector<Tensor> predictions;
       if (augment_) predictions = detector_->forward_augmented(images);
       else

@@ -14,7 +14,7 @@ namespace mtyolo::cli {
 struct InfoRequest {
   std::string subject;         // weight file, run folder, cfg file or shipped name
   std::string cfg;             // --cfg
-  std::string dtype = "fp32";  // of --impls on a device
+  std::string dtype = "fp32";  // of --impls
   int img_size = 640;
   bool layers = false, tensors = false, memory = false, flops = false, impls = false;
 };

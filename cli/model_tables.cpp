@@ -82,7 +82,8 @@ WorkFacts work_facts(const models::Model& model, int size) {
 
 MemoryFacts memory_facts(const models::Model& model, int size, const CommonOptions& common) {
   Context ctx = make_context(common);
-  const auto network = models::Network::build(ctx, model.graph, model.weights);
+  const bool allow_winograd = make_inference_impls(common).forced("conv2d") != "cpu.igemm";
+  const auto network = models::Network::build(ctx, model.graph, model.weights, allow_winograd);
   const models::Plan plan(network, 1, size, size);
   MemoryFacts m;
   m.weights = network->weight_bytes();
@@ -114,11 +115,13 @@ Json memory_json(const MemoryFacts& m) {
 }
 
 // What the plan runs a convolution with (models/plan/detector.h): "blocked.winograd.avx512".
-std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string& forced) {
+std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string& forced,
+                        ops::blocked::Element type) {
   const bool eager = !forced.empty() && forced != "cpu.winograd" && forced != "cpu.igemm";
   if (eager) return "none";
-  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out) == nullptr;
-  return fmt::format("blocked.{}.{}", winograd ? "winograd" : "igemm", ops::blocked::kernels().isa);
+  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out, type) == nullptr;
+  const char* direct = type == ops::blocked::Element::kBF16 ? "igemm_bf16" : "igemm";
+  return fmt::format("blocked.{}.{}", winograd ? "winograd" : direct, ops::blocked::kernels().isa);
 }
 
 // Steps of the plan of a device.
@@ -142,7 +145,7 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
                                   const std::string& dtype) {
   using Conv = ops::Conv2dForward;
   if (!common.device.empty() && common.device != "cpu") return device_impl_facts(model, size, common, dtype);
-  const ops::Impls impls = make_impls(common);
+  const ops::Impls impls = make_inference_impls(common);
   const std::string forced = impls.forced(Conv::kName);
   const std::vector<Shape> shapes = models::infer_shapes(model.graph, 1, size, size);
   std::vector<ImplFacts> facts;
@@ -158,7 +161,7 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
     ImplFacts f{node.scope,
                 describe(*p, below.channels, node.channels),
                 fmt::format("{}", x.shape()),
-                plan_kernel(*p, below.channels, node.channels, forced),
+                plan_kernel(*p, below.channels, node.channels, forced, cpu_element(dtype)),
                 impls.choose<Conv>(query).name,
                 {}};
     for (const auto& impl : impls.all<Conv>()) {

@@ -6,6 +6,10 @@
 
 #include "core/error.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace mtyolo {
 namespace {
 
@@ -24,9 +28,7 @@ uint32_t big_endian(const std::byte* p) {
   return uint32_t(p[0]) << 24 | uint32_t(p[1]) << 16 | uint32_t(p[2]) << 8 | uint32_t(p[3]);
 }
 
-}  // namespace
-
-void Sha256::block(const std::byte* bytes) {
+void block(sha256::State& state, const std::byte* bytes) {
   std::array<uint32_t, 64> w;
   for (size_t i = 0; i < 16; ++i) w[i] = big_endian(bytes + 4 * i);
   for (size_t i = 16; i < 64; ++i) {
@@ -34,7 +36,7 @@ void Sha256::block(const std::byte* bytes) {
     const uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ w[i - 2] >> 10;
     w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
-  auto [a, b, c, d, e, f, g, h] = state_;
+  auto [a, b, c, d, e, f, g, h] = state;
   for (size_t i = 0; i < 64; ++i) {
     const uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
     const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
@@ -43,15 +45,66 @@ void Sha256::block(const std::byte* bytes) {
     h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
   }
   const std::array<uint32_t, 8> add{a, b, c, d, e, f, g, h};
-  for (size_t i = 0; i < 8; ++i) state_[i] += add[i];
+  for (size_t i = 0; i < 8; ++i) state[i] += add[i];
+}
+
+#if defined(__x86_64__)
+// The state lies as the instructions want it: a, b, e, f in one register and c, d, g, h in the other, a and c
+// highest. sha256rnds2 does two rounds and turns one into the next other.
+__attribute__((target("sha,sse4.1"))) void blocks_sha(sha256::State& state, const std::byte* bytes,
+                                                      size_t count) {
+  const auto vector = [](const void* at) { return _mm_loadu_si128(static_cast<const __m128i*>(at)); };
+  const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);  // big-endian words
+  const __m128i cdab = _mm_shuffle_epi32(vector(state.data()), 0xb1);
+  const __m128i efgh = _mm_shuffle_epi32(vector(state.data() + 4), 0x1b);
+  __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
+  for (; count > 0; --count, bytes += 64) {
+    const __m128i abef_before = abef, cdgh_before = cdgh;
+    __m128i w[16];  // four words each
+    for (size_t i = 0; i < 16; ++i) {
+      if (i < 4) w[i] = _mm_shuffle_epi8(vector(bytes + 16 * i), order);
+      else
+        w[i] = _mm_sha256msg2_epu32(
+            _mm_add_epi32(_mm_sha256msg1_epu32(w[i - 4], w[i - 3]), _mm_alignr_epi8(w[i - 1], w[i - 2], 4)),
+            w[i - 1]);
+      const __m128i sums = _mm_add_epi32(w[i], vector(&kRound[4 * i]));
+      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sums);
+      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sums, 0x0e));
+    }
+    abef = _mm_add_epi32(abef, abef_before);
+    cdgh = _mm_add_epi32(cdgh, cdgh_before);
+  }
+  const __m128i feba = _mm_shuffle_epi32(abef, 0x1b), dchg = _mm_shuffle_epi32(cdgh, 0xb1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_blend_epi16(feba, dchg, 0xf0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data() + 4), _mm_alignr_epi8(dchg, feba, 8));
+}
+#endif
+
+}  // namespace
+
+void sha256::blocks_portable(State& state, std::span<const std::byte> bytes) {
+  for (size_t at = 0; at < bytes.size(); at += 64) block(state, bytes.data() + at);
+}
+
+bool sha256::blocks_x86([[maybe_unused]] State& state, [[maybe_unused]] std::span<const std::byte> bytes) {
+#if defined(__x86_64__)
+  static const bool has_sha = __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1");
+  if (has_sha) blocks_sha(state, bytes.data(), bytes.size() / 64);
+  return has_sha;
+#else
+  return false;
+#endif
 }
 
 void Sha256::update(std::span<const std::byte> bytes) {
   total_ += bytes.size();
+  const auto blocks = [&](std::span<const std::byte> whole) {
+    if (!sha256::blocks_x86(state_, whole)) sha256::blocks_portable(state_, whole);
+  };
   while (!bytes.empty()) {
     if (pending_size_ == 0 && bytes.size() >= 64) {
-      block(bytes.data());
-      bytes = bytes.subspan(64);
+      blocks(bytes.first(bytes.size() / 64 * 64));
+      bytes = bytes.subspan(bytes.size() / 64 * 64);
       continue;
     }
     const size_t part = std::min(bytes.size(), 64 - pending_size_);
@@ -59,7 +112,7 @@ void Sha256::update(std::span<const std::byte> bytes) {
     pending_size_ += part;
     bytes = bytes.subspan(part);
     if (pending_size_ == 64) {
-      block(pending_.data());
+      blocks(pending_);
       pending_size_ = 0;
     }
   }

@@ -9,6 +9,7 @@ namespace {
 
 using cudnn::Api;
 constexpr size_t kMostEngines = 8;
+constexpr const char *kGaps = "takes weights without gaps only", *kAdds = "adds to no result";
 
 void check(const Api& api, int status, const char* call) {
   if (status == 0) return;
@@ -82,6 +83,17 @@ CudnnTensor channel_tensor(int64_t id, const float* data, int64_t c) {
   return {id, cudnn::kFloat, {1, c, 1, 1}, {c, 1, c, c}, alignment_of(data), false, const_cast<float*>(data)};
 }
 
+CudnnTensor filter_tensor(KernelType type, const void* data, int64_t k, int64_t c, int64_t side,
+                          int64_t stride_k, int64_t stride_c, int64_t stride_tap) {
+  return {1,
+          type_of_data(type),
+          {k, c, side, side},
+          {stride_k, stride_c, side * stride_tap, stride_tap},
+          alignment_of(data),
+          false,
+          const_cast<void*>(data)};
+}
+
 Descriptor make_tensor(const Api& api, const CudnnTensor& t) {
   Descriptor d(api, cudnn::kTensor);
   d.set(cudnn::kTensorType, cudnn::kTypeDataType, t.type)
@@ -112,13 +124,19 @@ void add_convolution(const Api& api, const CudnnConvGraph& g, Graph& out) {
       .set(cudnn::kConvolutionPrePaddings, cudnn::kTypeInt64, pads, 2)
       .set(cudnn::kConvolutionPostPaddings, cudnn::kTypeInt64, pads, 2)
       .finalize();
-  Descriptor& forward = out.operations.emplace_back(api, cudnn::kConvolutionForward);
-  forward.set(cudnn::kForwardX, out.tensors[0])
-      .set(cudnn::kForwardW, out.tensors[1])
-      .set(cudnn::kForwardY, out.tensors[2])
-      .set(cudnn::kForwardDescriptor, conv)
-      .set(cudnn::kForwardAlpha, cudnn::kTypeFloat, alpha)
-      .set(cudnn::kForwardBeta, cudnn::kTypeFloat, beta)
+  const int first = g.operation == cudnn::kConvolutionForward        ? cudnn::kForwardAlpha
+                    : g.operation == cudnn::kConvolutionBackwardData ? cudnn::kBackwardDataAlpha
+                                                                     : cudnn::kBackwardFilterAlpha;
+  const auto of_operation = [&](cudnn::Attribute forward) {
+    return cudnn::Attribute(first + forward - cudnn::kForwardAlpha);
+  };
+  out.operations.emplace_back(api, g.operation)
+      .set(of_operation(cudnn::kForwardX), out.tensors[0])
+      .set(of_operation(cudnn::kForwardW), out.tensors[1])
+      .set(of_operation(cudnn::kForwardY), out.tensors[2])
+      .set(of_operation(cudnn::kForwardDescriptor), conv)
+      .set(of_operation(cudnn::kForwardAlpha), cudnn::kTypeFloat, alpha)
+      .set(of_operation(cudnn::kForwardBeta), cudnn::kTypeFloat, beta)
       .finalize();
 }
 
@@ -190,7 +208,8 @@ class CudnnPlan : public ConvPlan {
   std::vector<void*> pointers_;
 };
 
-class CudnnConv : public ConvProvider {
+template <class Args>
+class CudnnConv : public ConvProviderOf<Args> {
  public:
   CudnnConv(const Api& api, void* handle, CudnnOptions options)
       : api_(api), handle_(handle), options_(std::move(options)) {
@@ -208,11 +227,16 @@ class CudnnConv : public ConvProvider {
 
   std::string name() const override { return "cudnn.graph"; }
   std::string version() const override { return std::to_string(api_.version()); }
-  const char* refuses(const ConvArgs& args) const override { return cudnn_conv_refuses(args); }
-  std::vector<std::string> choices(const ConvArgs& args) override;
-  std::unique_ptr<ConvPlan> plan(const ConvArgs& args, const std::string& choice) override;
+  const char* refuses(const Args& args) const override { return cudnn_conv_refuses(args); }
+  std::vector<std::string> choices(const Args& args) override;
+  std::unique_ptr<ConvPlan> plan(const Args& args, const std::string& choice) override;
 
  private:
+  CudnnConvGraph describe(const Args& args) const {
+    CudnnConvGraph g = cudnn_conv_graph(args);
+    if (options_.gw_of_math) g.tensors[1].type = g.tensors[0].type;
+    return g;
+  }
   std::vector<Descriptor> engine_configs(const Graph& graph) const;
   bool wanted(const Descriptor& config, KernelMath math) const;
   bool make_plan(const Descriptor& config, Descriptor& plan) const;
@@ -223,7 +247,8 @@ class CudnnConv : public ConvProvider {
   std::unique_ptr<Descriptor> device_;
 };
 
-std::vector<Descriptor> CudnnConv::engine_configs(const Graph& graph) const {
+template <class Args>
+std::vector<Descriptor> CudnnConv<Args>::engine_configs(const Graph& graph) const {
   Descriptor heuristics(api_, cudnn::kEngineHeuristics);
   heuristics.set(cudnn::kHeuristicsGraph, *graph.graph)
       .set(cudnn::kHeuristicsMode, cudnn::kTypeHeuristicsMode, cudnn::kHeuristicsModeA);
@@ -243,7 +268,8 @@ std::vector<Descriptor> CudnnConv::engine_configs(const Graph& graph) const {
 }
 
 // Whether an engine keeps what the arguments promise: exact f32, equal bits.
-bool CudnnConv::wanted(const Descriptor& config, KernelMath math) const {
+template <class Args>
+bool CudnnConv<Args>::wanted(const Descriptor& config, KernelMath math) const {
   Descriptor engine(api_, cudnn::kEngine);
   void* handle = engine.get();
   int64_t count = 0;
@@ -259,7 +285,8 @@ bool CudnnConv::wanted(const Descriptor& config, KernelMath math) const {
   return math != KernelMath::kF32 || !(has(cudnn::kNoteTensorCore) || has(cudnn::kNoteDownConvert));
 }
 
-bool CudnnConv::make_plan(const Descriptor& config, Descriptor& plan) const {
+template <class Args>
+bool CudnnConv<Args>::make_plan(const Descriptor& config, Descriptor& plan) const {
   if (handle_ != nullptr) plan.set(cudnn::kPlanHandle, cudnn::kTypeHandle, handle_);
   plan.set(cudnn::kPlanConfig, config);
   if (device_ != nullptr) plan.set(cudnn::kPlanDevice, *device_);
@@ -270,8 +297,9 @@ bool CudnnConv::make_plan(const Descriptor& config, Descriptor& plan) const {
 }
 
 // A choice is an engine by its place in the heuristics' answer, which one version gives alike each time.
-std::vector<std::string> CudnnConv::choices(const ConvArgs& args) {
-  const Graph graph = make_graph(api_, handle_, cudnn_conv_graph(args));
+template <class Args>
+std::vector<std::string> CudnnConv<Args>::choices(const Args& args) {
+  const Graph graph = make_graph(api_, handle_, describe(args));
   const std::vector<Descriptor> configs = engine_configs(graph);
   std::vector<std::string> names;
   for (size_t i = 0; i < configs.size(); ++i) {
@@ -282,8 +310,9 @@ std::vector<std::string> CudnnConv::choices(const ConvArgs& args) {
   return names;
 }
 
-std::unique_ptr<ConvPlan> CudnnConv::plan(const ConvArgs& args, const std::string& choice) {
-  const CudnnConvGraph g = cudnn_conv_graph(args);
+template <class Args>
+std::unique_ptr<ConvPlan> CudnnConv<Args>::plan(const Args& args, const std::string& choice) {
+  const CudnnConvGraph g = describe(args);
   Graph graph = make_graph(api_, handle_, g);
   const std::vector<Descriptor> configs = engine_configs(graph);
   for (size_t i = 0; i < configs.size(); ++i) {
@@ -298,25 +327,29 @@ std::unique_ptr<ConvPlan> CudnnConv::plan(const ConvArgs& args, const std::strin
 
 const char* cudnn_conv_refuses(const ConvArgs& args) {
   if (args.math == KernelMath::kS8) return "computes in f32, tf32, f16 and bf16 only";
-  if (args.weight_stride != args.kernel * args.kernel * (args.x.c / args.groups))
-    return "takes weights without gaps only";
+  if (args.weight_stride != args.kernel * args.kernel * (args.x.c / args.groups)) return kGaps;
   if (args.second) return "writes no second copy";
   if (args.moments != nullptr) return "computes no moments";
   return nullptr;
 }
 
+const char* cudnn_conv_refuses(const ConvDgradArgs& args) {
+  if (args.weight_stride != args.kernel * args.kernel * (args.gx.c / args.groups)) return kGaps;
+  return args.accumulate ? kAdds : nullptr;
+}
+
+const char* cudnn_conv_refuses(const ConvWgradArgs& args) {
+  if (args.non_finite != nullptr) return "looks for no infinite values";
+  return args.accumulate ? kAdds : nullptr;
+}
+
 CudnnConvGraph cudnn_conv_graph(const ConvArgs& args) {
   CudnnConvGraph g;
   g.stride = args.stride, g.pad = args.pad;
-  const int64_t k = args.kernel, c = args.x.c / args.groups;
+  const int64_t c = args.x.c / args.groups;
   g.tensors.push_back(tensor_of(0, args.x));
-  g.tensors.push_back({1,
-                       type_of_data(type_of(args.math)),
-                       {args.y.c, c, k, k},
-                       {args.weight_stride, 1, k * c, c},
-                       alignment_of(args.weight),
-                       false,
-                       const_cast<void*>(args.weight)});
+  g.tensors.push_back(
+      filter_tensor(args.x.type, args.weight, args.y.c, c, args.kernel, args.weight_stride, 1, c));
   const int64_t oh = args.y.h, ow = args.y.w, oc = args.y.c;
   // Values between two operations are never stored: f32, densely numbered.
   const auto add_virtual = [&] {
@@ -352,7 +385,31 @@ CudnnConvGraph cudnn_conv_graph(const ConvArgs& args) {
   return g;
 }
 
-std::unique_ptr<ConvProvider> make_cudnn_conv(const CudnnOptions& options, std::string* why) {
+CudnnConvGraph cudnn_conv_graph(const ConvDgradArgs& args) {
+  const int c = args.gx.c / args.groups;
+  const CudnnTensor weight =
+      filter_tensor(args.gx.type, args.weight, args.gy.c, c, args.kernel, args.weight_stride, 1, c);
+  return {cudnn::kConvolutionBackwardData,
+          {tensor_of(0, args.gx), weight, tensor_of(2, args.gy)},
+          {},
+          args.stride,
+          args.pad};
+}
+
+CudnnConvGraph cudnn_conv_graph(const ConvWgradArgs& args) {
+  KernelMap x = args.x;
+  if (args.channels != 0) x.c = args.channels;
+  const CudnnTensor gw = filter_tensor(KernelType::kF32, args.gw, args.gy.c, x.c / args.groups, args.kernel,
+                                       args.stride_k, args.stride_c, args.stride_tap);
+  return {cudnn::kConvolutionBackwardFilter,
+          {tensor_of(0, x), gw, tensor_of(2, args.gy)},
+          {},
+          args.stride,
+          args.pad};
+}
+
+template <class Args>
+std::unique_ptr<ConvProviderOf<Args>> make_cudnn_conv(const CudnnOptions& options, std::string* why) {
   const Api* api = cudnn::api(why);
   if (api == nullptr) return nullptr;
   void* handle = nullptr;
@@ -362,7 +419,11 @@ std::unique_ptr<ConvProvider> make_cudnn_conv(const CudnnOptions& options, std::
       return nullptr;
     }
   }
-  return std::make_unique<CudnnConv>(*api, handle, options);
+  return std::make_unique<CudnnConv<Args>>(*api, handle, options);
 }
+
+template std::unique_ptr<ConvProviderOf<ConvArgs>> make_cudnn_conv(const CudnnOptions&, std::string*);
+template std::unique_ptr<ConvProviderOf<ConvDgradArgs>> make_cudnn_conv(const CudnnOptions&, std::string*);
+template std::unique_ptr<ConvProviderOf<ConvWgradArgs>> make_cudnn_conv(const CudnnOptions&, std::string*);
 
 }  // namespace mtyolo

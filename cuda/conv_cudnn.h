@@ -1,5 +1,5 @@
-// Convolutions by cuDNN's graph API: convolution, scale, bias, activation and residual fused into one kernel
-// where it has an engine for that.
+// Convolutions and their gradients by cuDNN's graph API: convolution, scale, bias, activation and residual
+// fused into one kernel where it has an engine for that.
 #pragma once
 
 #include <array>
@@ -31,23 +31,35 @@ struct CudnnPointwise {
   bool operator==(const CudnnPointwise&) const = default;
 };
 struct CudnnConvGraph {
-  std::vector<CudnnTensor> tensors;  // by id: 0 is x, 1 the weight, 2 the sums of the convolution
+  // kConvolutionForward, kConvolutionBackwardData, kConvolutionBackwardFilter
+  cudnn::Descriptor operation = cudnn::kConvolutionForward;
+  // By id: 0 is x or its gradient, 1 the weight or its, 2 the sums of the convolution or gy.
+  std::vector<CudnnTensor> tensors;
   std::vector<CudnnPointwise> pointwise;
   int64_t stride = 1, pad = 0;
 };
 
 // Throws nothing; for arguments that cudnn_conv_refuses() takes.
 CudnnConvGraph cudnn_conv_graph(const ConvArgs& args);
+CudnnConvGraph cudnn_conv_graph(const ConvDgradArgs& args);
+CudnnConvGraph cudnn_conv_graph(const ConvWgradArgs& args);
 const char* cudnn_conv_refuses(const ConvArgs& args);
+const char* cudnn_conv_refuses(const ConvDgradArgs& args);
+const char* cudnn_conv_refuses(const ConvWgradArgs& args);
 
 struct CudnnOptions {
   bool deterministic = true;  // leave out engines whose results may differ between runs
   size_t most_workspace_bytes = size_t(256) << 20;
+  // Gradients of weights are written in the math's type, as PyTorch has them, not in the f32 that is
+  // promised: to compare times with. Engines from 16 bits to f32 are few.
+  bool gw_of_math = false;
   // Properties of a device in cuDNN's JSON: plans are made for it and cannot run. For tests without a GPU.
-  std::string device_json;
+  std::string device_json{};
 };
 
-// Null when cuDNN 9 is not installed or does not start, and `why` says so.
-std::unique_ptr<ConvProvider> make_cudnn_conv(const CudnnOptions& options, std::string* why);
+// Of ConvArgs, ConvDgradArgs or ConvWgradArgs. Null when cuDNN 9 is not installed or does not start, and
+// `why` says so.
+template <class Args = ConvArgs>
+std::unique_ptr<ConvProviderOf<Args>> make_cudnn_conv(const CudnnOptions& options, std::string* why);
 
 }  // namespace mtyolo

@@ -26,9 +26,10 @@ const char* shapes_refuse(KernelMath math, const KernelMap& gy, const KernelMap&
                           int pad, int groups) {
   if (math == KernelMath::kS8) return "gradients are not computed in s8";
   if (gy.type != type_of(math) || x.type != type_of(math)) return "a map is not of the math's type";
-  if (groups != 1) return "groups of channels have no kernel";
   if (const char* why = map_refuses(gy)) return why;
   if (const char* why = map_refuses(x)) return why;
+  if (groups < 1 || gy.c % groups != 0 || x.c % groups != 0) return "channels are no multiples of the groups";
+  if (groups > 1 && x.pixels() * x.c >= int64_t{1} << 31) return "a map in groups has 2^31 values or more";
   if (!whole_chunks(gy.pixel_stride, gy.type)) return "gy's pixels are not multiples of 16 bytes apart";
   if (kernel < 1 || pad < 0 || stride < 1 || stride > 2) return "kernel, stride (1 or 2) or pad out of range";
   const auto fits = [&](int in, int out) {
@@ -66,7 +67,7 @@ const char* conv_dgrad_refuses(const ConvDgradArgs& args) {
   if (!whole_chunks(gx.c, gx.type) || !whole_chunks(gx.pixel_stride, gx.type))
     return "gx's channels or pixels are no multiples of 16 bytes";
   if (!aligned(args.weight) || args.weight == nullptr || !whole_chunks(args.weight_stride, gx.type) ||
-      args.weight_stride < int64_t{args.kernel} * args.kernel * gx.c)
+      args.weight_stride < int64_t{args.kernel} * args.kernel * gx.c / args.groups)
     return "weight is missing, or its rows are too short or not aligned to 16 bytes";
   return nullptr;
 }
@@ -78,7 +79,8 @@ const char* conv_wgrad_refuses(const ConvWgradArgs& args) {
   const bool narrow = x.c == 4 && bytes_of(x.type) == 2 && x.pixel_stride % 4 == 0;
   if (!narrow && (!whole_chunks(x.c, x.type) || !whole_chunks(x.pixel_stride, x.type)))
     return "x's channels or pixels are no multiples of 16 bytes, nor 4 channels of 16 bits";
-  if (args.gw == nullptr || args.channels < 0 || args.channels > x.c) return "gw is missing, or wider than x";
+  if (args.gw == nullptr || args.channels < 0 || args.channels > x.c / args.groups)
+    return "gw is missing, or wider than x";
   return nullptr;
 }
 
@@ -94,6 +96,7 @@ const char* bias_grad_refuses(const BiasGradArgs& args) {
 std::vector<ConvConfig> conv_dgrad_configs(const ConvDgradArgs& args, int multiprocessors,
                                            size_t shared_bytes) {
   if (conv_dgrad_refuses(args) != nullptr) return {};
+  if (args.groups > 1) return {{64, 64, kStages, 1}};  // one kernel, whatever this says
   return block_sizes(args.math, args.gx.pixels(), args.gx.c, 1, multiprocessors, shared_bytes);
 }
 
@@ -102,12 +105,14 @@ std::vector<ConvConfig> conv_dgrad_configs(const ConvDgradArgs& args, int multip
 std::vector<ConvConfig> conv_wgrad_configs(const ConvWgradArgs& args, int multiprocessors,
                                            size_t shared_bytes) {
   if (conv_wgrad_refuses(args) != nullptr) return {};
-  const int columns = args.kernel * args.kernel * args.x.c, depth = 64 / bytes_of(args.x.type);
+  const int columns = args.kernel * args.kernel * args.x.c / args.groups, depth = 64 / bytes_of(args.x.type);
   const int64_t most = std::clamp<int64_t>(args.gy.pixels() / (16 * depth), 1, kMaxSplits);
   std::vector<ConvConfig> configs;
   for (ConvConfig c : block_sizes(args.math, args.gy.c, columns, most, multiprocessors, shared_bytes)) {
     if (args.x.c == 4 && c.m != 64) continue;
-    const int64_t tiles = blocks(args.gy.c, c.m) * blocks(columns, c.n);
+    if (args.groups > 1 && c.m + c.n != 128) continue;
+    const int64_t tiles =
+        args.groups > 1 ? blocks(args.gy.c, 32) * columns : blocks(args.gy.c, c.m) * blocks(columns, c.n);
     const int64_t wanted = (2 * int64_t{multiprocessors} + tiles - 1) / tiles;
     for (const int64_t splits : {wanted, wanted / 2, wanted * 2}) {
       c.splits = int(std::clamp<int64_t>(splits, 1, most));
@@ -118,7 +123,7 @@ std::vector<ConvConfig> conv_wgrad_configs(const ConvWgradArgs& args, int multip
 }
 
 size_t conv_wgrad_workspace(const ConvWgradArgs& args) {
-  const int64_t columns = blocks(int64_t{args.kernel} * args.kernel * args.x.c, 8) * 8;
+  const int64_t columns = blocks(int64_t{args.kernel} * args.kernel * args.x.c / args.groups, 8) * 8;
   return size_t(args.config.splits) * size_t(args.gy.c) * size_t(columns) * sizeof(float);
 }
 

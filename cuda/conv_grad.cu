@@ -3,6 +3,7 @@
 #include "cuda/bias_grad.cuh"
 #include "cuda/check.h"
 #include "cuda/conv_dgrad.cuh"
+#include "cuda/conv_grad_groups.cuh"
 #include "cuda/conv_wgrad.cuh"
 #include "cuda/launch.h"
 
@@ -50,6 +51,32 @@ void run_reduce(KernelStream stream, const ConvWgradArgs& args) {
   launch(reduce_parts_kernel, {{blocks(packs, kReduceThreads)}, {kReduceThreads}}, stream, args);
 }
 
+void dgrad_of_groups(KernelStream stream, const ConvDgradArgs& a) {
+  check_argument(a.config == ConvConfig{64, 64, kStages, 1}, "conv_dgrad: groups have one configuration");
+  for_float(a.gx.type, [&](auto of) {
+    using T = typename decltype(of)::Type;
+    const GroupDgrad<T> f{slice<T>(a.gy),  slice<T>(a.gx),    static_cast<const T*>(a.weight),
+                          a.weight_stride, a.kernel,          a.stride,
+                          a.pad,           a.gx.c / a.groups, a.gy.c / a.groups,
+                          a.accumulate};
+    for_each_pack<1>(stream, true, a.gx, f);
+  });
+}
+
+// Lines of gy are cut into parts. args.x.c: of a group.
+void wgrad_of_groups(KernelStream stream, const ConvWgradArgs& args) {
+  check_argument(args.config == ConvConfig{64, 64, kStages, args.config.splits} && args.config.splits >= 1 &&
+                     args.config.splits <= 65535,
+                 "conv_wgrad: groups have blocks of 64 x 64 and 4 stages, splits 1 to 65535");
+  const int part = int(blocks(int64_t{args.gy.n} * args.gy.h, args.config.splits));
+  const LaunchDims dims{{blocks(args.gy.c, int(kWarp)) * uint32_t(args.kernel * args.kernel * args.x.c),
+                         uint32_t(args.config.splits)},
+                        {kGroupLines * kWarp}};
+  for_float(args.gy.type, [&](auto of) {
+    launch(group_wgrad_kernel<typename decltype(of)::Type>, dims, stream, args, part);
+  });
+}
+
 }  // namespace
 }  // namespace grad
 
@@ -57,6 +84,7 @@ void conv_dgrad(KernelStream stream, const ConvDgradArgs& args) {
   const char* refusal = conv_dgrad_refuses(args);
   check_argument(refusal == nullptr, refusal);
   check_argument(args.config.splits == 1, "conv_dgrad: the depth is not split");
+  if (args.groups > 1) return grad::dgrad_of_groups(stream, args);
   grad::with_tile_of<true>(args.math, args.config, [&](auto tile) {
     using Tile = decltype(tile);
     grad::DgradClasses classes;
@@ -82,6 +110,12 @@ void conv_wgrad(KernelStream stream, const ConvWgradArgs& args) {
   check_argument(refusal == nullptr, refusal);
   check_argument(args.workspace_bytes >= conv_wgrad_workspace(args),
                  "conv_wgrad: the workspace is too small");
+  ConvWgradArgs of_group = args;
+  of_group.x.c /= args.groups;
+  if (args.groups > 1) {
+    grad::wgrad_of_groups(stream, of_group);
+    return grad::run_reduce(stream, of_group);
+  }
   check_argument(args.x.c != 4 || args.config.m == 64, "conv_wgrad: 4 channels have blocks of 64 x 64 only");
   grad::with_tile_of<false>(args.math, args.config, [&](auto tile) {
     using Tile = decltype(tile);

@@ -15,6 +15,7 @@
 #include "cuda/conv_cublas.h"
 #include "cuda/conv_cudnn.h"
 #include "cuda/conv_hopper.h"
+#include "ops/device/training_kernels.h"
 
 namespace mtyolo {
 namespace {
@@ -25,55 +26,58 @@ constexpr char kKernelSet[] = "1";
 std::string text_of(const ConvConfig& c) { return fmt::format("{}x{}x{}/{}", c.m, c.n, c.stages, c.splits); }
 
 // One of our kernels: what to ask and what to call.
+template <class Args>
 struct OwnKernel {
   std::string name;
-  std::function<const char*(const ConvArgs&)> refuses;
-  std::function<std::vector<ConvConfig>(const ConvArgs&)> configs;
-  std::function<size_t(const ConvArgs&)> workspace;
-  std::function<void(KernelStream, const ConvArgs&)> run;
+  std::function<const char*(const Args&)> refuses;
+  std::function<std::vector<ConvConfig>(const Args&)> configs;
+  std::function<size_t(const Args&)> workspace;
+  std::function<void(KernelStream, const Args&)> run;
 };
 
+template <class Args>
 class OwnPlan : public ConvPlan {
  public:
-  OwnPlan(const OwnKernel& kernel, const ConvArgs& args)
+  OwnPlan(const OwnKernel<Args>& kernel, const Args& args)
       : run_(kernel.run), args_(args), bytes_(kernel.workspace(args)) {}
   size_t workspace_bytes() const override { return bytes_; }
-  bool clean_workspace() const override { return true; }
+  bool clean_workspace() const override { return std::is_same_v<Args, ConvArgs>; }
   void run(KernelStream stream, void* workspace) override {
-    args_.workspace = workspace, args_.workspace_bytes = bytes_;
+    if constexpr (requires { args_.workspace; }) args_.workspace = workspace, args_.workspace_bytes = bytes_;
     run_(stream, args_);
   }
 
  private:
-  std::function<void(KernelStream, const ConvArgs&)> run_;
-  ConvArgs args_;
+  std::function<void(KernelStream, const Args&)> run_;
+  Args args_;
   size_t bytes_;
 };
 
-class OwnConv : public ConvProvider {
+template <class Args>
+class OwnConv : public ConvProviderOf<Args> {
  public:
-  explicit OwnConv(OwnKernel kernel) : kernel_(std::move(kernel)) {}
+  explicit OwnConv(OwnKernel<Args> kernel) : kernel_(std::move(kernel)) {}
   std::string name() const override { return kernel_.name; }
   std::string version() const override { return kKernelSet; }
-  const char* refuses(const ConvArgs& args) const override { return kernel_.refuses(args); }
-  std::vector<std::string> choices(const ConvArgs& args) override {
+  const char* refuses(const Args& args) const override { return kernel_.refuses(args); }
+  std::vector<std::string> choices(const Args& args) override {
     std::vector<std::string> names;
     for (const ConvConfig& c : kernel_.configs(args)) names.push_back(text_of(c));
     return names;
   }
-  std::unique_ptr<ConvPlan> plan(const ConvArgs& args, const std::string& choice) override {
+  std::unique_ptr<ConvPlan> plan(const Args& args, const std::string& choice) override {
     for (const ConvConfig& c : kernel_.configs(args)) {
       if (text_of(c) != choice) continue;
-      ConvArgs chosen = args;
+      Args chosen = args;
       chosen.config = c;
-      return std::make_unique<OwnPlan>(kernel_, chosen);
+      return std::make_unique<OwnPlan<Args>>(kernel_, chosen);
     }
     fail(ExitCode::kRuntime, "no_implementation", "{} has no configuration {} for this convolution", name(),
          quoted(choice));
   }
 
  private:
-  OwnKernel kernel_;
+  OwnKernel<Args> kernel_;
 };
 
 constexpr const char* kTypeWords[] = {"f32", "f16", "bf16", "s8", "u8"};
@@ -205,6 +209,25 @@ class Chooser : public ConvChooser {
   std::set<std::string> warned_;
 };
 
+// Ours, and cuDNN.
+template <class Args>
+ConvProvidersOf<Args> grad_providers(const DeviceBackend& backend, const char* name,
+                                     const char* (*refuses)(const Args&),
+                                     std::vector<ConvConfig> (*configs)(const Args&, int, size_t),
+                                     size_t (*workspace)(const Args&),
+                                     void (*run)(KernelStream, const Args&)) {
+  ConvProvidersOf<Args> providers;
+  const auto configs_here = [configs, device = backend.session->info()](const Args& args) {
+    return configs(args, device.multiprocessors, device.shared_bytes_per_block);
+  };
+  providers.push_back(std::make_unique<OwnConv<Args>>(
+      OwnKernel<Args>{backend.kernels->prefix() + name, refuses, configs_here, workspace, run}));
+  std::string why;
+  if (backend.session->device().kind != DeviceKind::kCuda) return providers;
+  if (auto library = make_cudnn_conv<Args>({}, &why)) providers.push_back(std::move(library));
+  return providers;
+}
+
 struct Candidate {
   ConvProvider* provider;
   std::string choice;
@@ -214,7 +237,7 @@ struct Candidate {
 
 std::unique_ptr<ConvProvider> make_igemm_conv(std::shared_ptr<const DeviceKernels> kernels,
                                               const DeviceInfo& device) {
-  return std::make_unique<OwnConv>(OwnKernel{
+  return std::make_unique<OwnConv<ConvArgs>>(OwnKernel<ConvArgs>{
       kernels->prefix() + ".igemm", [kernels](const ConvArgs& args) { return kernels->conv_refuses(args); },
       [kernels, processors = device.multiprocessors, shared = device.shared_bytes_per_block](
           const ConvArgs& args) { return kernels->conv_configs(args, processors, shared); },
@@ -225,18 +248,18 @@ std::unique_ptr<ConvProvider> make_igemm_conv(std::shared_ptr<const DeviceKernel
 std::unique_ptr<ConvProvider> make_hopper_conv(std::shared_ptr<const DeviceKernels> kernels,
                                                const DeviceInfo& device) {
   const bool fits = device.major == 9 && device.minor == 0;
-  return std::make_unique<OwnConv>(
-      OwnKernel{kernels->prefix() + ".wgmma",
-                [fits](const ConvArgs& args) {
-                  return fits ? conv_hopper_refuses(args) : "needs compute capability 9.0";
-                },
-                [processors = device.multiprocessors](const ConvArgs& args) {
-                  return conv_hopper_configs(args, processors);
-                },
-                [](const ConvArgs&) { return size_t{0}; },
-                [kernels, processors = device.multiprocessors](KernelStream stream, const ConvArgs& args) {
-                  kernels->conv_hopper(stream, args, processors);
-                }});
+  return std::make_unique<OwnConv<ConvArgs>>(OwnKernel<ConvArgs>{
+      kernels->prefix() + ".wgmma",
+      [fits](const ConvArgs& args) {
+        return fits ? conv_hopper_refuses(args) : "needs compute capability 9.0";
+      },
+      [processors = device.multiprocessors](const ConvArgs& args) {
+        return conv_hopper_configs(args, processors);
+      },
+      [](const ConvArgs&) { return size_t{0}; },
+      [kernels, processors = device.multiprocessors](KernelStream stream, const ConvArgs& args) {
+        kernels->conv_hopper(stream, args, processors);
+      }});
 }
 
 ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::string>* absent) {
@@ -252,6 +275,19 @@ ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::stri
   add(make_cudnn_conv({}, &why));
   add(make_cublas_conv(backend.kernels, &why));
   return providers;
+}
+
+ConvProvidersOf<ConvDgradArgs> dgrad_providers(const DeviceBackend& backend) {
+  const TrainingKernels& k = *backend.kernels->training();
+  return grad_providers<ConvDgradArgs>(
+      backend, ".dgrad", k.conv_dgrad_refuses, k.conv_dgrad_configs,
+      [](const ConvDgradArgs&) { return size_t{0}; }, k.conv_dgrad);
+}
+
+ConvProvidersOf<ConvWgradArgs> wgrad_providers(const DeviceBackend& backend) {
+  const TrainingKernels& k = *backend.kernels->training();
+  return grad_providers<ConvWgradArgs>(backend, ".wgrad", k.conv_wgrad_refuses, k.conv_wgrad_configs,
+                                       k.conv_wgrad_workspace, k.conv_wgrad);
 }
 
 std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvProviders& providers) {

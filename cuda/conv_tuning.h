@@ -12,7 +12,9 @@
 
 namespace mtyolo {
 
-using ConvProviders = std::vector<std::unique_ptr<ConvProvider>>;
+template <class Args>
+using ConvProvidersOf = std::vector<std::unique_ptr<ConvProviderOf<Args>>>;
+using ConvProviders = ConvProvidersOf<ConvArgs>;
 
 // Our kernels, "cuda.igemm" or "simt.igemm"; a choice is "128x64x3/2": tile, stages, splits.
 std::unique_ptr<ConvProvider> make_igemm_conv(std::shared_ptr<const DeviceKernels> kernels,
@@ -23,6 +25,10 @@ std::unique_ptr<ConvProvider> make_hopper_conv(std::shared_ptr<const DeviceKerne
 // Those of a device, ours first. On a GPU cuDNN and cuBLASLt are looked for, and `absent` gets a line for
 // each that is not there.
 ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::string>* absent);
+// Of its gradients: "cuda.dgrad" or "cuda.wgrad", then cuDNN on a GPU where it is there. The kernels have a
+// training().
+ConvProvidersOf<ConvDgradArgs> dgrad_providers(const DeviceBackend& backend);
+ConvProvidersOf<ConvWgradArgs> wgrad_providers(const DeviceBackend& backend);
 
 // All that a measured time depends on, as one line: the operation, device, versions.
 std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvProviders& providers);

@@ -12,8 +12,9 @@ namespace mtyolo::cudnn {
 // clang-format off
 enum Descriptor : int {
   kPointwise = 0, kConvolution = 1, kEngine = 2, kEngineConfig = 3, kEngineHeuristics = 4,
-  kExecutionPlan = 5, kConvolutionForward = 10, kPointwiseOperation = 13, kOperationGraph = 15,
-  kVariantPack = 16, kTensor = 17, kDeviceProperties = 38
+  kExecutionPlan = 5, kConvolutionForward = 10, kConvolutionBackwardFilter = 11,
+  kConvolutionBackwardData = 12, kPointwiseOperation = 13, kOperationGraph = 15, kVariantPack = 16,
+  kTensor = 17, kDeviceProperties = 38
 };
 
 enum Attribute : int {
@@ -23,8 +24,10 @@ enum Attribute : int {
   kConvolutionSpatialDims = 106, kHeuristicsMode = 200, kHeuristicsGraph = 201, kHeuristicsResults = 202,
   kHeuristicsDevice = 204, kConfigEngine = 300, kPlanHandle = 400, kPlanConfig = 401,
   kPlanWorkspaceSize = 402, kPlanDevice = 407, kForwardAlpha = 700, kForwardBeta = 701,
-  kForwardDescriptor = 702, kForwardW = 703, kForwardX = 704, kForwardY = 705, kPointwiseDescriptor = 750,
-  kPointwiseX = 751, kPointwiseB = 752, kPointwiseY = 753, kGraphHandle = 800, kGraphOperations = 801,
+  kForwardDescriptor = 702, kForwardW = 703, kForwardX = 704, kForwardY = 705,
+  kBackwardDataAlpha = 706, kBackwardFilterAlpha = 712,  // and on in the order of kForward...
+  kPointwiseDescriptor = 750, kPointwiseX = 751, kPointwiseB = 752, kPointwiseY = 753,
+  kGraphHandle = 800, kGraphOperations = 801,
   kTensorAlignment = 900, kTensorType = 901, kTensorDims = 902, kTensorStrides = 903, kTensorId = 906,
   kTensorVirtual = 907, kPackIds = 1000, kPackPointers = 1001, kPackWorkspace = 1003, kEngineNotes = 1303,
   kDeviceJson = 2702

@@ -5,7 +5,7 @@
 namespace mtyolo::MTYOLO_KERNEL_NS {
 namespace {
 
-constexpr int kThreads = 256, kMostImages = 64, kPadding = 114;
+constexpr int kThreads = 256, kPadding = 114;
 
 template <class T>
 MTYOLO_DEV T input_value(float value, float out_scale) {
@@ -44,7 +44,7 @@ MTYOLO_KERNEL MTYOLO_BOUNDS(kThreads, 4) normalise_kernel(const In* images, Slic
 }
 
 struct Pictures {
-  LetterboxImage image[kMostImages];
+  LetterboxImage image[kMostPictures];
 };
 
 // Taps of one output coordinate, as data/resize_linear.cpp makes them: source indices and weights of 2048.
@@ -122,7 +122,7 @@ void normalise(KernelStream stream, const void* images, KernelType type, const K
 
 void letterbox(KernelStream stream, std::span<const LetterboxImage> images, const KernelMap& y,
                float out_scale) {
-  check_argument(images.size() == size_t(y.n) && y.n <= kMostImages,
+  check_argument(images.size() == size_t(y.n) && y.n <= kMostPictures,
                  "letterbox: one picture for each of y's at most 64 slots is needed");
   Pictures pictures;
   for (size_t i = 0; i < images.size(); ++i) {

@@ -4,22 +4,14 @@
 #include <span>
 
 #include "cuda/dims.h"
+#include "ops/device/image.h"
 #include "ops/device/types.h"
 
 namespace mtyolo {
 
-// A picture on the device, RGB, 3 bytes a pixel, and where it goes in its slot of a batch: scaled to new_w x
-// new_h (bilinear, as data/resize does it), `left` and `top` pixels from the corner; what is around it is
-// 114.
-struct LetterboxImage {
-  const uint8_t* pixels = nullptr;
-  int w = 0, h = 0;
-  int new_w = 0, new_h = 0, left = 0, top = 0;
-};
-
 // normalise: images [N,3,H,W] plain (u8, divided by 255, or f32 as it is) to y with 4 channels, the fourth 0;
 // y is f32, f16, bf16, or s8 (round(value * out_scale)).
-// letterbox: at most 64 pictures into y [N,H,W,4] likewise; `images` is on the host.
+// letterbox: at most kMostPictures into y [N,H,W,4] likewise; `images` is on the host, their pixels are not.
 #define MTYOLO_IMAGE_OPS                                                                          \
   void normalise(KernelStream stream, const void* images, KernelType type, const KernelMap& y,    \
                  float out_scale = 1);                                                            \

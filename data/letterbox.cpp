@@ -1,3 +1,5 @@
+#include "data/letterbox.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -5,8 +7,7 @@
 
 namespace mtyolo::data {
 
-Image letterbox(const Image& image, const LetterboxParams& p, Letterbox& done) {
-  constexpr uint8_t kPadding = 114;
+LetterboxPlan plan_letterbox(const ImageSize& image, const LetterboxParams& p) {
   MTYOLO_CHECK(image.width > 0 && image.height > 0 && p.width > 0 && p.height > 0 && p.stride > 0,
                "letterbox: {} x {} to {} x {} with stride {}, all must be at least 1", image.width,
                image.height, p.width, p.height, p.stride);
@@ -21,6 +22,7 @@ Image letterbox(const Image& image, const LetterboxParams& p, Letterbox& done) {
     spare_x %= p.stride;
     spare_y %= p.stride;
   }
+  LetterboxPlan done;
   done.scale = stretch ? double(p.width) / image.width : scale;
   done.scale_y = stretch ? double(p.height) / image.height : scale;
   done.pad_x = spare_x / 2.0;
@@ -31,8 +33,17 @@ Image letterbox(const Image& image, const LetterboxParams& p, Letterbox& done) {
   done.source_height = image.height;
   done.width = width + spare_x;
   done.height = height + spare_y;
+  done.scaled_width = width, done.scaled_height = height;
+  return done;
+}
+
+Image letterbox(const Image& image, const LetterboxParams& p, Letterbox& done) {
+  constexpr uint8_t kPadding = 114;
+  const LetterboxPlan plan = plan_letterbox({image.width, image.height}, p);
+  done = plan;
   Image out(done.width, done.height, kPadding);
-  resize_linear_into(image, {out.row(done.top) + done.left * 3, width, height, size_t(out.width) * 3});
+  resize_linear_into(image, {out.row(done.top) + done.left * 3, plan.scaled_width, plan.scaled_height,
+                             size_t(out.width) * 3});
   return out;
 }
 

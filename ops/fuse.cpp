@@ -27,23 +27,30 @@ std::vector<double> vector_f64(const char* what, const Tensor& t, int64_t count)
 }
 
 #if defined(__x86_64__)
-// to[i] = float(double(from[i]) * factor), eight at a time; returns how many were done.
+// to[i] = To(double(from[i]) * factor), eight at a time; returns how many were done.
+template <class To>
 __attribute__((target("avx2,f16c"))) int64_t scale_halves_avx2(const Half* from, int64_t count, double factor,
-                                                               float* to) {
+                                                               To* to) {
   const __m256d f = _mm256_set1_pd(factor);
   int64_t i = 0;
   for (; i + 8 <= count; i += 8) {
     const __m256 x = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
-    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(x));
-    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
-    _mm_storeu_ps(to + i, _mm256_cvtpd_ps(_mm256_mul_pd(low, f)));
-    _mm_storeu_ps(to + i + 4, _mm256_cvtpd_ps(_mm256_mul_pd(high, f)));
+    const __m256d low = _mm256_mul_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(x)), f);
+    const __m256d high = _mm256_mul_pd(_mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)), f);
+    if constexpr (std::is_same_v<To, float>) {
+      _mm_storeu_ps(to + i, _mm256_cvtpd_ps(low));
+      _mm_storeu_ps(to + i + 4, _mm256_cvtpd_ps(high));
+    } else {
+      _mm256_storeu_pd(to + i, low);
+      _mm256_storeu_pd(to + i + 4, high);
+    }
   }
   return i;
 }
 #endif
 
-int64_t scale_halves(const Half* from, int64_t count, double factor, float* to) {
+template <class To>
+int64_t scale_halves(const Half* from, int64_t count, double factor, To* to) {
 #if defined(__x86_64__)
   static const bool has_f16c = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
   if (has_f16c) return scale_halves_avx2(from, count, factor, to);
@@ -73,8 +80,7 @@ class WeightRows {
       using From = typename decltype(tag)::type;
       const From* from = weight_.data<From>() + output * taps_;
       int64_t done = 0;
-      if constexpr (std::is_same_v<From, Half> && std::is_same_v<To, float>)
-        done = scale_halves(from, taps_, factor, to);
+      if constexpr (std::is_same_v<From, Half>) done = scale_halves(from, taps_, factor, to);
       for (int64_t i = done; i < taps_; ++i) to[i] = To(to_double(from[i]) * factor);
     });
   }
@@ -107,21 +113,38 @@ Tensor tensor_f32(const std::vector<double>& values) {
   return t;
 }
 
+Tensor placed(const FuseInto& into, const Shape& shape) {
+  if (!into.memory.defined()) return Tensor::empty(shape);
+  return into.memory.slice(0, 0, shape.numel()).reshape(shape);
+}
+
+// body(begin, end) for ranges that cover the output channels.
+template <class Body>
+void for_outputs(const FuseInto& into, int64_t outputs, Body&& body) {
+  constexpr int64_t kPart = 16;
+  if (into.pool == nullptr) return body(int64_t(0), outputs);
+  into.pool->parallel_for((outputs + kPart - 1) / kPart,
+                          [&](int64_t i) { body(i * kPart, std::min(outputs, (i + 1) * kPart)); });
+}
+
 }  // namespace
 
-ConvWeights fuse_conv_bn(const ConvWeights& conv, const BatchNormStats& bn, double eps) {
+ConvWeights fuse_conv_bn(const ConvWeights& conv, const BatchNormStats& bn, double eps,
+                         const FuseInto& into) {
   const WeightRows rows("weight", conv.weight);
   std::vector<double> bias = vector_f64("bias", conv.bias, rows.outputs());
   const Affine a = affine_of(bn, rows.outputs(), eps);
-  Tensor weight = Tensor::empty(conv.weight.shape());
-  for (int64_t o = 0; o < rows.outputs(); ++o) {
-    rows.scaled(o, a.factor[size_t(o)], weight.data<float>() + o * rows.taps());
-    bias[size_t(o)] = bias[size_t(o)] * a.factor[size_t(o)] + a.shift[size_t(o)];
-  }
+  const Tensor weight = placed(into, conv.weight.shape());
+  for_outputs(into, rows.outputs(), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      rows.scaled(o, a.factor[size_t(o)], weight.data<float>() + o * rows.taps());
+      bias[size_t(o)] = bias[size_t(o)] * a.factor[size_t(o)] + a.shift[size_t(o)];
+    }
+  });
   return {weight, tensor_f32(bias)};
 }
 
-ConvWeights fuse_repconv(const RepConvWeights& rep, double eps, int groups) {
+ConvWeights fuse_repconv(const RepConvWeights& rep, double eps, int groups, const FuseInto& into) {
   const WeightRows dense("3x3 weight", rep.dense), one("1x1 weight", rep.one);
   const Shape& s = rep.dense.shape();
   MTYOLO_CHECK(s[2] == 3 && s[3] == 3 && rep.one.shape() == Shape({s[0], s[1], 1, 1}),
@@ -133,27 +156,28 @@ ConvWeights fuse_repconv(const RepConvWeights& rep, double eps, int groups) {
   const Affine dense_bn = affine_of(rep.dense_bn, s[0], eps), one_bn = affine_of(rep.one_bn, s[0], eps);
   const Affine identity_bn = rep.identity ? affine_of(*rep.identity, s[0], eps) : Affine{};
   constexpr int64_t kCentre = 4;  // of nine taps
-  std::vector<double> row, small, bias;
-  row.resize(size_t(dense.taps()));
-  small.resize(size_t(one.taps()));
-  bias.resize(size_t(s[0]));
-  Tensor weight = Tensor::empty(s);
-  for (int64_t o = 0; o < s[0]; ++o) {
-    const auto i = size_t(o);
-    dense.scaled(o, dense_bn.factor[i], row.data());
-    one.scaled(o, one_bn.factor[i], small.data());
-    bias[i] = dense_bn.shift[i] + one_bn.shift[i];
-    for (int64_t c = 0; c < s[1]; ++c) row[size_t(c * 9 + kCentre)] += small[size_t(c)];
-    if (rep.identity) {
-      row[size_t(o % s[1] * 9 + kCentre)] += identity_bn.factor[i];
-      bias[i] += identity_bn.shift[i];
+  std::vector<double> bias(size_t(s[0]), 0.0);
+  const Tensor weight = placed(into, s);
+  for_outputs(into, s[0], [&](int64_t begin, int64_t end) {
+    std::vector<double> row(size_t(dense.taps()), 0.0), small(size_t(one.taps()), 0.0);
+    for (int64_t o = begin; o < end; ++o) {
+      const auto i = size_t(o);
+      dense.scaled(o, dense_bn.factor[i], row.data());
+      one.scaled(o, one_bn.factor[i], small.data());
+      bias[i] = dense_bn.shift[i] + one_bn.shift[i];
+      for (int64_t c = 0; c < s[1]; ++c) row[size_t(c * 9 + kCentre)] += small[size_t(c)];
+      if (rep.identity) {
+        row[size_t(o % s[1] * 9 + kCentre)] += identity_bn.factor[i];
+        bias[i] += identity_bn.shift[i];
+      }
+      std::copy(row.begin(), row.end(), weight.data<float>() + o * dense.taps());
     }
-    std::copy(row.begin(), row.end(), weight.data<float>() + o * dense.taps());
-  }
+  });
   return {weight, tensor_f32(bias)};
 }
 
-ConvWeights fuse_implicit(const ConvWeights& conv, const Tensor& add, const Tensor& mul, int groups) {
+ConvWeights fuse_implicit(const ConvWeights& conv, const Tensor& add, const Tensor& mul, int groups,
+                          const FuseInto& into) {
   const WeightRows rows("weight", conv.weight);
   const Shape& s = conv.weight.shape();
   MTYOLO_CHECK(groups >= 1 && s[0] % groups == 0, "fuse: {} output channels do not split into {} groups",
@@ -163,17 +187,17 @@ ConvWeights fuse_implicit(const ConvWeights& conv, const Tensor& add, const Tens
   const std::vector<double> factor =
       mul.defined() ? vector_f64("implicit factor", mul, s[0]) : std::vector<double>(size_t(s[0]), 1.0);
   const int64_t window = s[2] * s[3];
-  std::vector<double> row;
-  row.resize(size_t(rows.taps()));
-  Tensor weight = Tensor::empty(s);
-  for (int64_t o = 0; o < s[0]; ++o) {
-    rows.scaled(o, 1.0, row.data());
-    const double* a = term.data() + o / (s[0] / groups) * s[1];
-    if (add.defined())
-      for (int64_t i = 0; i < rows.taps(); ++i) bias[size_t(o)] += row[size_t(i)] * a[i / window];
-    bias[size_t(o)] *= factor[size_t(o)];
-    rows.scaled(o, factor[size_t(o)], weight.data<float>() + o * rows.taps());
-  }
+  const Tensor weight = placed(into, s);
+  for_outputs(into, s[0], [&](int64_t begin, int64_t end) {
+    std::vector<double> row(size_t(add.defined() ? rows.taps() : 0), 0.0);
+    for (int64_t o = begin; o < end; ++o) {
+      const double* a = term.data() + o / (s[0] / groups) * s[1];
+      if (add.defined()) rows.scaled(o, 1.0, row.data());
+      for (size_t i = 0; i < row.size(); ++i) bias[size_t(o)] += row[i] * a[int64_t(i) / window];
+      bias[size_t(o)] *= factor[size_t(o)];
+      rows.scaled(o, factor[size_t(o)], weight.data<float>() + o * rows.taps());
+    }
+  });
   return {weight, tensor_f32(bias)};
 }
 

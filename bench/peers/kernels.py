@@ -8,7 +8,8 @@ on the same shapes, threads and minutes.
 Rounds alternate: mtyolo times every shape, then oneDNN does, and the medians over the rounds are compared; a ratio
 below 1 means that mtyolo took less time. Forward: oneDNN has its weights reordered beforehand and maps in its own
 layout, as ours are; ours includes bias and activation, oneDNN's the bias. Gradients: channels-last maps, one gradient
-a call. The virtual environment is that of run.py. Results: Markdown on stdout, JSON in bench/results/.
+a call. The virtual environment is that of run.py. Results: Markdown on stdout and with --page docs/perf.md
+in that page, JSON in bench/results/.
 """
 import argparse
 import datetime
@@ -111,6 +112,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-install", action="store_true", help="use the packages of this Python")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file; default bench/results/<date>-kernels.json")
+    parser.add_argument("--page", type=pathlib.Path, help="Markdown file whose part after <!-- peers onednn --> is replaced")
     args = parser.parse_args()
     python = peers.prepare_python(["torch"], not args.no_install)
     if python != sys.executable:
@@ -122,7 +124,11 @@ def main():
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"schema_version": 1, "kind": "bench_peers", "date": f"{now:%Y-%m-%dT%H:%M:%SZ}",
                                "machine": peers.machine(), "threads": args.threads, **result}, indent=1) + "\n")
-    print(f"PyTorch {result['torch']}, {args.threads} threads, f32\n\n{table(result['benchmarks'])}")
+    text = (f"PyTorch {result['torch']}, {args.threads} threads, f32, {peers.machine()['cpu']}, {now:%Y-%m-%d}\n\n"
+            f"{table(result['benchmarks'])}")
+    print(text)
+    if args.page:
+        peers.write_page(args.page, "onednn", text)
     return 0
 
 

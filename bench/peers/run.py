@@ -4,6 +4,7 @@
   bench/peers/run.py --onnx yolov7.onnx --weights yolov7.pt              # every engine that can be had
   bench/peers/run.py --onnx yolov7.onnx --engines ort,openvino --threads 1,2
   bench/peers/run.py --onnx yolov7.onnx --own "./mtyolo bench model yolov7.pt --stdio"
+  bench/peers/run.py --onnx yolov7.onnx --weights yolov7.pt --dtype bf16 # mtyolo and OpenVINO, both in bf16
 
 Each engine is a process of its own that answers lines (conventions: `bench --stdio`):
   it prints {"ready": true} once it has loaded and run once; "run K" is answered by {"ms": [K numbers]};
@@ -304,7 +305,8 @@ def parse_arguments():
     parser.add_argument("--onnx", type=lambda p: pathlib.Path(p).resolve(), required=True, help="fixed input shape")
     parser.add_argument("--weights", type=lambda p: pathlib.Path(p).resolve(), help="the same network for mtyolo")
     parser.add_argument("--own", default="", help="command of our engine; default ./mtyolo bench model WEIGHTS --stdio")
-    parser.add_argument("--engines", default=DEFAULT_ENGINES, help=f"of {', '.join(LOADERS)}; default {DEFAULT_ENGINES}")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32", help="bf16: default engine openvino-bf16")
+    parser.add_argument("--engines", help=f"of {', '.join(LOADERS)}; default {DEFAULT_ENGINES}")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--per-round", type=int, default=3)
@@ -315,12 +317,18 @@ def parse_arguments():
     parser.add_argument("--convert", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=LOADERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    bf16 = args.dtype == "bf16"
+    if bf16:
+        global SUFFIX, PLACE
+        SUFFIX, PLACE = "-bf16", "bf16;"
+    if args.engines is None:
+        args.engines = "openvino-bf16" if bf16 else DEFAULT_ENGINES
     args.engines = [e for e in args.engines.split(",") if e]
     unknown = [e for e in args.engines if e not in LOADERS]
     if unknown:
         parser.error(f"unknown engine {unknown[0]}; there are {', '.join(LOADERS)}")
     if args.weights and not args.own:
-        args.own = f"{ROOT / 'mtyolo'} bench model {shlex.quote(str(args.weights))} --stdio"
+        args.own = f"{ROOT / 'mtyolo'} bench model {shlex.quote(str(args.weights))} --stdio" + " --dtype bf16" * bf16
     return args
 
 

@@ -72,11 +72,13 @@ Tensor as_float(const Tensor& images) {
 }  // namespace
 
 Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
-                   PlanOptions options)
+                   PlanOptions options, ops::blocked::Element type)
     : ctx_(ctx), options_(options) {
   const std::string forced = impls.forced(ops::Conv2dForward::kName);
-  if (forced.empty() || forced == "cpu.winograd") network_ = Network::build(ctx, graph, weights);
-  else if (forced == "cpu.igemm") network_ = Network::build(ctx, graph, weights, false);
+  if (forced.empty() || forced == "cpu.winograd" || forced == "cpu.igemm")
+    network_ = Network::build(ctx, graph, weights, forced != "cpu.igemm", type);
+  else if (type != ops::blocked::Element::kF32)
+    fail(ExitCode::kUsage, "usage", "--impl conv2d={} computes in fp32 alone; leave --dtype out", forced);
   else eager_ = std::make_unique<Eager>(Eager{graph, weights, impls, {}});
 }
 
@@ -97,14 +99,17 @@ Detector::Compiled& Detector::compiled_for(const Shape& shape) {
 }
 
 DevicePlan& Detector::device_plan_for(const Tensor& images) {
+  return device_plan_for(images.shape(), images.dtype());
+}
+
+DevicePlan& Detector::device_plan_for(const Shape& s, std::optional<DType> type) {
   MTYOLO_CHECK(on_device(), "the detector runs on the CPU");
-  const Shape& s = images.shape();
   const size_t before = device_plans_.size();
-  const auto is_it = [&](const CompiledOnDevice& c) { return c.shape == s && c.type == images.dtype(); };
+  const auto is_it = [&](const CompiledOnDevice& c) { return c.shape == s && c.type == type; };
   if (CompiledOnDevice* found = most_recent(device_plans_, is_it)) return *found->plan;
   if (device_plans_.size() < before) device_network_->backend().session->allocator()->release_cached();
-  auto plan = std::make_unique<DevicePlan>(device_network_, s[0], s[2], s[3], images.dtype());
-  device_plans_.push_front({s, images.dtype(), std::move(plan)});
+  auto plan = std::make_unique<DevicePlan>(device_network_, s[0], s[2], s[3], type);
+  device_plans_.push_front({s, type, std::move(plan)});
   return *device_plans_.front().plan;
 }
 
@@ -162,7 +167,12 @@ std::vector<Tensor> Detector::forward_augmented(const Tensor& images) {
 }
 
 std::vector<std::vector<ops::Detection>> Detector::detect(const Tensor& images, const DetectParams& params) {
-  if (on_device() && !params.augment) return detect_on_device(images, params);
+  if (on_device() && !params.augment) {
+    const profile::Scope scope("detect");
+    DevicePlan& plan = device_plan_for(images);
+    plan.upload(images);
+    return detect_uploaded(plan, params);
+  }
   std::vector<Tensor> predictions;
   if (params.augment) predictions = forward_augmented(images);
   else
@@ -170,11 +180,16 @@ std::vector<std::vector<ops::Detection>> Detector::detect(const Tensor& images, 
   return suppress(predictions, params);
 }
 
-std::vector<std::vector<ops::Detection>> Detector::detect_on_device(const Tensor& images,
-                                                                    const DetectParams& params) {
+std::vector<std::vector<ops::Detection>> Detector::detect(std::span<const LetterboxImage> pictures, int64_t h,
+                                                          int64_t w, const DetectParams& params) {
   const profile::Scope scope("detect");
-  DevicePlan& plan = device_plan_for(images);
-  plan.upload(images);
+  DevicePlan& plan = device_plan_for({int64_t(pictures.size()), 3, h, w}, std::nullopt);
+  plan.upload(pictures);
+  return detect_uploaded(plan, params);
+}
+
+std::vector<std::vector<ops::Detection>> Detector::detect_uploaded(DevicePlan& plan,
+                                                                   const DetectParams& params) {
   plan.set_detection(params);
   plan.run(DeviceResult::kDetections);
   std::vector<int64_t> overflown;

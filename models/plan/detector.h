@@ -14,9 +14,10 @@ class Detector {
  public:
   // Packs the weights. --impl conv2d=cpu.igemm turns Winograd's form off; with an implementation forced that
   // the plan does not have, the graph runs un-fused, node by node, with that one instead.
-  // `options`: raw maps in forward's outputs, not with a forced implementation.
+  // `options`: raw maps in forward's outputs, not with a forced implementation. bf16 (Network::build): throws
+  // Error when an implementation is forced that the plan does not have.
   Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
-           PlanOptions options = {});
+           PlanOptions options = {}, ops::blocked::Element type = ops::blocked::Element::kF32);
 
   // On a device: everything between the images and the results runs there.
   Detector(Context& ctx, const Graph& graph, const StateDict& weights, DeviceBackend backend,
@@ -34,6 +35,9 @@ class Detector {
   // forward (augmented if asked) and suppression; per image, corners in network pixels, decreasing
   // confidence. On a device the predictions stay there unless an image has too many candidates.
   std::vector<std::vector<ops::Detection>> detect(const Tensor& images, const DetectParams& params);
+  // On a device, of pictures on the host that become h x w there.
+  std::vector<std::vector<ops::Detection>> detect(std::span<const LetterboxImage> pictures, int64_t h,
+                                                  int64_t w, const DetectParams& params);
   // Suppression alone, of predictions per head [N, rows, 5 + nc]; `added` (per image, or empty) takes part.
   std::vector<std::vector<ops::Detection>> suppress(
       const std::vector<Tensor>& predictions, const DetectParams& params,
@@ -62,11 +66,12 @@ class Detector {
   };
   struct CompiledOnDevice {
     Shape shape;
-    DType type;
+    std::optional<DType> type;
     std::unique_ptr<DevicePlan> plan;
   };
   Compiled& compiled_for(const Shape& shape);
-  std::vector<std::vector<ops::Detection>> detect_on_device(const Tensor& images, const DetectParams& params);
+  DevicePlan& device_plan_for(const Shape& shape, std::optional<DType> type);
+  std::vector<std::vector<ops::Detection>> detect_uploaded(DevicePlan& plan, const DetectParams& params);
 
   Context& ctx_;
   PlanOptions options_;

@@ -22,7 +22,7 @@ int64_t rows_of(const DecodeHead& head) {
 }  // namespace
 
 DevicePlan::DevicePlan(std::shared_ptr<const DeviceNetwork> network, int64_t n, int64_t h, int64_t w,
-                       DType images)
+                       std::optional<DType> images)
     : network_(std::move(network)), n_(n), h_(h), w_(w), image_type_(images) {
   const profile::Scope scope("compile");
   const Graph& graph = network_->graph();
@@ -30,10 +30,10 @@ DevicePlan::DevicePlan(std::shared_ptr<const DeviceNetwork> network, int64_t n, 
   if (n < 1 || h < stride || w < stride || h % stride != 0 || w % stride != 0)
     fail(ExitCode::kUsage, "image_size",
          "the network input is {}x{}x{}, expected sides that are multiples of {}", n, h, w, stride);
-  MTYOLO_CHECK(images == DType::kF32 || images == DType::kU8, "plan: images are {}, expected f32 or u8",
-               images);
+  MTYOLO_CHECK(!images || *images == DType::kF32 || *images == DType::kU8,
+               "plan: images are {}, expected f32 or u8", *images);
   shapes_ = infer_shapes(graph, n, h, w);
-  images_ = take(size_t(shapes_[0].numel()) * item_size(images));
+  images_ = take(images ? size_t(shapes_[0].numel()) * item_size(*images) : 0);
   for (size_t head = 0; head < graph.heads.size(); ++head) make_output(head);
   Compiler(*this).compile();
   choose_configs();
@@ -125,9 +125,33 @@ void DevicePlan::run_conv(const ConvWork& work) {
 
 void DevicePlan::upload(const Tensor& images) {
   MTYOLO_CHECK(images.shape() == shapes_[0] && images.dtype() == image_type_,
-               "plan: images are {}, expected {} {}", images, shapes_[0], image_type_);
+               "plan: images are {}, expected {} of the plan's type", images, shapes_[0]);
   const Tensor plain = images.contiguous();
   network_->backend().session->upload(images_->data(), plain.raw(), plain.size_bytes());
+}
+
+void DevicePlan::upload(std::span<const LetterboxImage> pictures) {
+  MTYOLO_CHECK(!image_type_ && int64_t(pictures.size()) == n_, "plan: {} pictures, expected {}",
+               pictures.size(), n_);
+  const auto bytes_of = [](const LetterboxImage& p) { return size_t(p.w) * size_t(p.h) * 3; };
+  size_t bytes = 0;
+  for (const LetterboxImage& p : pictures) bytes += bytes_of(p);
+  if (images_->size_bytes() < bytes) images_ = nullptr, images_ = take(bytes);
+  auto* to = static_cast<uint8_t*>(images_->data());
+  for (int64_t first = 0; first < n_; first += kMostPictures) {
+    std::vector<LetterboxImage> some;
+    for (int64_t i = first; i < std::min(first + kMostPictures, n_); ++i) {
+      some.push_back(pictures[size_t(i)]);
+      network_->backend().session->upload(to, some.back().pixels, bytes_of(some.back()));
+      some.back().pixels = to;
+      to += bytes_of(some.back());
+    }
+    KernelMap slots = input_;
+    slots.n = int(some.size());
+    slots.data = static_cast<char*>(input_.data) +
+                 first * input_.h * input_.w * input_.pixel_stride * mtyolo::bytes_of(input_.type);
+    network_->backend().kernels->letterbox(stream(), some, slots);
+  }
 }
 
 void DevicePlan::set_detection(const DetectParams& params) {

@@ -24,12 +24,16 @@ enum class DeviceResult { kPredictions, kDetections };
 
 class DevicePlan {
  public:
-  // For images [n,3,h,w] of type u8 or f32. Throws Error when the sides do not fit the network or no kernel
-  // takes a convolution.
-  DevicePlan(std::shared_ptr<const DeviceNetwork> network, int64_t n, int64_t h, int64_t w, DType images);
+  // For images [n,3,h,w] of type u8 or f32, none: for pictures. Throws Error when the sides do not fit the
+  // network or no kernel takes a convolution.
+  DevicePlan(std::shared_ptr<const DeviceNetwork> network, int64_t n, int64_t h, int64_t w,
+             std::optional<DType> images);
 
   // Queued; images as the plan was made for.
   void upload(const Tensor& images);
+  // Pictures on the host, one for each of n, of any size: letterboxed on the device. Takes memory only when
+  // they have more pixels than any before.
+  void upload(std::span<const LetterboxImage> pictures);
   void set_detection(const DetectParams& params);  // before a run that ends with detections
   void run(DeviceResult result);                   // queued
   // Wait. The predictions of the last run of either kind, per head [n, rows, 5 + nc] f32.
@@ -71,7 +75,8 @@ class DevicePlan {
 
   std::shared_ptr<const DeviceNetwork> network_;
   int64_t n_, h_, w_;
-  DType image_type_;
+  std::optional<DType> image_type_;  // none: pictures
+  KernelMap input_;                  // what they are letterboxed into
   std::vector<Shape> shapes_;
   std::vector<std::function<void()>> runs_;
   std::vector<StepInfo> step_infos_;

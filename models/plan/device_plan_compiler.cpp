@@ -74,6 +74,8 @@ void DevicePlan::Compiler::add(const GraphNode& node, const char* op, const std:
 void DevicePlan::Compiler::emit(const GraphNode& node, const Input&) {
   KernelMap y = map(node.id);
   y.c = y.pixel_stride;
+  plan_.input_ = y;
+  if (!plan_.image_type_) return;  // written before the run
   const KernelType type = plan_.image_type_ == DType::kU8 ? KernelType::kU8 : KernelType::kF32;
   add(node, "normalise", sizes(y), [this_ = &plan_, &kernels = kernels_, type, y] {
     kernels.normalise(this_->stream(), this_->images_->data(), type, y);

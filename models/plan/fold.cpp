@@ -175,7 +175,8 @@ ops::BatchNormStats bn_stats(const StateDict& weights, const std::vector<std::st
           require(weights, names[3])};
 }
 
-ops::ConvWeights rep_conv_weights(const FoldRecipe& recipe, int groups, const StateDict& weights) {
+ops::ConvWeights rep_conv_weights(const FoldRecipe& recipe, int groups, const StateDict& weights,
+                                  const ops::FuseInto& into) {
   ops::RepConvWeights rep;
   for (const FoldRecipe::Branch& b : recipe.branches) {
     const ops::BatchNormStats bn = bn_stats(weights, b.bn);
@@ -183,23 +184,22 @@ ops::ConvWeights rep_conv_weights(const FoldRecipe& recipe, int groups, const St
     else if (b.kernel == 3) rep.dense = require(weights, b.weight), rep.dense_bn = bn;
     else rep.one = require(weights, b.weight), rep.one_bn = bn;
   }
-  return ops::fuse_repconv(rep, recipe.bn_eps, groups);
+  return ops::fuse_repconv(rep, recipe.bn_eps, groups, into);
 }
 
 }  // namespace
 
 FoldedGraph fold_graph(const Graph& graph) { return Folder(graph).run(); }
 
-ops::ConvWeights folded_weights(const FoldRecipe& recipe, const ops::Conv2d& params,
-                                const StateDict& weights) {
-  if (recipe.branches.size() > 1) return rep_conv_weights(recipe, params.groups, weights);
+ops::ConvWeights folded_weights(const FoldRecipe& recipe, const ops::Conv2d& params, const StateDict& weights,
+                                const ops::FuseInto& into) {
+  if (recipe.branches.size() > 1) return rep_conv_weights(recipe, params.groups, weights, into);
   const FoldRecipe::Branch& b = recipe.branches[0];
   ops::ConvWeights conv{require(weights, b.weight), optional_tensor(weights, b.bias)};
-  if (!b.bn.empty()) conv = ops::fuse_conv_bn(conv, bn_stats(weights, b.bn), recipe.bn_eps);
-  if (!recipe.implicit_add.empty() || !recipe.implicit_mul.empty())
+  if (!b.bn.empty()) conv = ops::fuse_conv_bn(conv, bn_stats(weights, b.bn), recipe.bn_eps, into);
+  if (!recipe.implicit_add.empty() || !recipe.implicit_mul.empty() || conv.weight.dtype() != DType::kF32)
     conv = ops::fuse_implicit(conv, optional_tensor(weights, recipe.implicit_add),
-                              optional_tensor(weights, recipe.implicit_mul), params.groups);
-  conv.weight = conv.weight.to(DType::kF32);
+                              optional_tensor(weights, recipe.implicit_mul), params.groups, into);
   if (!conv.bias.defined()) conv.bias = Tensor::zeros({conv.weight.size(0)});
   conv.bias = conv.bias.to(DType::kF32);
   return conv;

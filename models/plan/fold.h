@@ -36,9 +36,10 @@ struct FoldedGraph {
 // Auxiliary outputs and nodes that no head needs are dropped.
 FoldedGraph fold_graph(const Graph& graph);
 
-// Weight [O,C/G,kh,kw] and bias [O] in f32, computed in f64.
-ops::ConvWeights folded_weights(const FoldRecipe& recipe, const ops::Conv2d& params,
-                                const StateDict& weights);
+// Weight [O,C/G,kh,kw] and bias [O] in f32, computed in f64; the weight in `into`, unless it is f32 and as
+// stored.
+ops::ConvWeights folded_weights(const FoldRecipe& recipe, const ops::Conv2d& params, const StateDict& weights,
+                                const ops::FuseInto& into = {});
 
 // Stride-1 max pools with kernels k1 < k2 < ... and padding k/2 over one value: the second pools the result
 // of the first with k2 - k1 + 1, and so on. Exact, because padding counts as minus infinity.

@@ -7,31 +7,31 @@
 namespace mtyolo::models {
 
 std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_winograd) {
+                                              bool allow_winograd, ops::blocked::Element type) {
   const profile::Scope scope("pack weights");
   FoldedGraph folded = fold_graph(graph);
   auto network = std::make_shared<Network>();
   network->graph_ = chain_pools(folded.graph);
+  network->type_ = type;
 
-  // Largest first, so that the threads finish together.
-  std::vector<std::pair<int64_t, int>> order;
+  // One after the other, each on all threads: all are folded in the same memory, which stays in the caches.
+  int64_t largest = 0;
+  for (const auto& [id, recipe] : folded.recipes)
+    for (const FoldRecipe::Branch& branch : recipe.branches)
+      if (const Tensor* weight = weights.find(branch.weight)) largest = std::max(largest, weight->numel());
+  ops::FuseInto into{Tensor::empty({largest}), &ctx.pool()};
   for (const auto& [id, recipe] : folded.recipes) {
-    network->convs_[id] = {};
-    const Tensor* weight = weights.find(recipe.branches[0].weight);
-    order.emplace_back(weight != nullptr ? -weight->numel() : 0, id);
-  }
-  std::sort(order.begin(), order.end());
-  ctx.pool().parallel_for(int64_t(order.size()), [&](int64_t i) {
-    const int id = order[size_t(i)].second;
     const auto& params = std::get<ops::Conv2d>(network->graph_.nodes[size_t(id)].attrs);
-    const ops::ConvWeights w = folded_weights(folded.recipes.at(id), params, weights);
-    ConvStep& step = network->convs_.at(id);
+    const ops::ConvWeights w = folded_weights(recipe, params, weights, into);
+    ConvStep& step = network->convs_[id];
     const int in = int(w.weight.size(1)) * params.groups, out = int(w.weight.size(0));
-    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out) == nullptr)
+    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out, type) == nullptr)
       step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias,
                                                                    ops::blocked::winograd_form(in, out));
-    else step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params);
-  });
+    else
+      step.direct = std::make_shared<ops::blocked::PackedConv>(ctx, w.weight, w.bias, params,
+                                                               ops::blocked::kernels(), type);
+  }
   for (const GraphNode& node : network->graph_.nodes) {
     if (!std::holds_alternative<ops::CrossStitch>(node.attrs)) continue;
     const Tensor* weight = weights.find(node.params[0]);
@@ -39,6 +39,7 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
       fail(ExitCode::kModel, "missing_tensor", "the weights have no tensor {}", quoted(node.params[0]));
     network->cross_stitches_[node.id] = ops::blocked::pack_cross_stitch(weight->to(DType::kF32));
   }
+  into = {};
   host_allocator()->release_cached();  // folded weights on their way to the packed ones
   Epilogues epilogues = merge_epilogues(network->graph_);
   for (auto& [id, step] : network->convs_) step.epilogue = epilogues.of_conv.at(id);

@@ -22,10 +22,13 @@ struct ConvStep {
 class Network {
  public:
   // Folds and packs the weights on all threads. Convolutions that Winograd's form suits take it, unless told
-  // not to.
+  // not to. bf16: so are the maps, but what only decoding reads, and the weights but Winograd's, whose
+  // products stay f32.
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_winograd = true);
+                                              bool allow_winograd = true,
+                                              ops::blocked::Element type = ops::blocked::Element::kF32);
 
+  ops::blocked::Element type() const { return type_; }
   const Graph& graph() const { return graph_; }
   int value_of(int node) const { return value_of_[size_t(node)]; }  // Epilogues::value_of
   const std::vector<int>& values() const { return value_of_; }
@@ -35,6 +38,7 @@ class Network {
 
  private:
   Graph graph_;
+  ops::blocked::Element type_ = ops::blocked::Element::kF32;
   std::vector<int> value_of_;
   std::map<int, ConvStep> convs_;  // by convolution node
   std::map<int, Tensor> cross_stitches_;

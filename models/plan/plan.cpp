@@ -44,8 +44,9 @@ class Plan::Compiler {
     int& buffer = buffer_of_[size_t(root)];
     if (buffer < 0) {
       buffer = int(plan_.buffers_.size());
-      const int64_t floats =
+      const int64_t elements =
           blocked::map_floats(int(plan_.n_), owner.channels, owner.h, owner.w, owner.halo, owner.pixel);
+      const int64_t floats = owner.type == blocked::Element::kBF16 ? (elements + 1) / 2 : elements;
       plan_.buffers_.push_back({floats, step, step});
       plan_.sum_of_maps_bytes_ += size_t(floats) * sizeof(float);
       places_.push_back(std::make_shared<int64_t>(0));
@@ -54,7 +55,7 @@ class Plan::Compiler {
     const int n = int(plan_.n_), first = layout_.places().channel_in_root(id);
     return [place = places_[size_t(buffer)], owner, n, first, channels = v.channels](const State& state) {
       const blocked::Map map = blocked::make_map(state.arena_.data<float>() + *place, n, owner.channels,
-                                                 owner.h, owner.w, owner.halo, owner.pixel);
+                                                 owner.h, owner.w, owner.halo, owner.pixel, owner.type);
       return owner.pixel == blocked::kBlock ? map.channels(first, channels) : map;
     };
   }

@@ -11,6 +11,7 @@ namespace mtyolo::models {
 // One value: a buffer, or a channel range of one.
 struct PlanValue {
   bool stored = false;
+  ops::blocked::Element type = ops::blocked::Element::kF32;
   int channels = 0, h = 0, w = 0, pixel = ops::blocked::kBlock;
   int halo = 0;  // of the buffer; only on values that own one
 };

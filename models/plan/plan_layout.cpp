@@ -20,6 +20,18 @@ bool fits_stem_pixel(const Network& network, const GraphNode& input) {
   return true;
 }
 
+// Logits are not rounded: a convolution's output stays f32 where only decoding reads it.
+bool only_decoded(const Network& network, const GraphNode& conv) {
+  if (!std::holds_alternative<ops::Conv2d>(conv.attrs) || network.conv(conv.id).epilogue.residual)
+    return false;
+  for (const GraphNode& node : network.graph().nodes)
+    for (const int input : node.inputs)
+      if (network.value_of(input) == conv.id && network.value_of(node.id) != conv.id &&
+          !std::holds_alternative<ops::DetectDecode>(node.attrs))
+        return false;
+  return true;
+}
+
 }  // namespace
 
 PlanLayout::PlanLayout(const Network& network, const std::vector<Shape>& shapes)
@@ -32,6 +44,7 @@ PlanLayout::PlanLayout(const Network& network, const std::vector<Shape>& shapes)
       continue;
     PlanValue& v = values_[size_t(node.id)];
     v.stored = true;
+    if (!only_decoded(network, node)) v.type = network.type();
     v.channels = int(s[1]), v.h = int(s[2]), v.w = int(s[3]);
     if (std::holds_alternative<Input>(node.attrs) && fits_stem_pixel(network, node)) v.pixel = kStemPixel;
   }

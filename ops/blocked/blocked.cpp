@@ -153,10 +153,14 @@ void space_to_depth(Context& ctx, const Map& x, const Map& y) {
   ctx.pool().parallel_for(int64_t(y.n) * y.view.h, [&](int64_t i) {
     const MapView from = x.image(int(i / y.view.h)), to = y.image(int(i / y.view.h));
     const int row = int(i % y.view.h);
-    for (int b = 0; b < 4; ++b)
-      for (int c = 0; c < from.channels; ++c)
-        for (int j = 0; j < to.w; ++j)
-          *element(to, b * from.channels + c, row, j) = *element(from, c, 2 * row + b % 2, 2 * j + b / 2);
+    with_type(to, [&](auto value) {
+      using T = decltype(value);
+      for (int b = 0; b < 4; ++b)
+        for (int c = 0; c < from.channels; ++c)
+          for (int j = 0; j < to.w; ++j)
+            *element<T>(to, b * from.channels + c, row, j) =
+                *element<T>(from, c, 2 * row + b % 2, 2 * j + b / 2);
+    });
   });
 }
 

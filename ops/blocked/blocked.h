@@ -1,10 +1,10 @@
 // Activations in blocks of 16 channels, and the operations of the inference plan on them.
 //
-// A map [N, C, H, W] is stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16], f32 or bf16 (training with
-// --dtype bf16; the ops below that say nothing take f32 alone). A channel range that
-// begins at a multiple of 16 is a view, so concatenation costs nothing; the halo is zero and stands for the
-// padding of the convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with
-// at most 4 channels that only a convolution reads (the image) use 4 elements per pixel.
+// A map [N, C, H, W] is stored as [N][ceil(C/16)][H + 2*halo][W + 2*halo][16], f32 or bf16 (--dtype bf16).
+// The ops below take either type, the same for all their maps. A channel range that begins at a multiple of
+// 16 is a view, so concatenation costs nothing; the halo is zero and stands for the padding of the
+// convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with at most 4
+// channels that only a convolution reads (the image) use 4 elements per pixel.
 #pragma once
 
 #include <cstddef>
@@ -45,8 +45,8 @@ void zero_halo(Context& ctx, const Map& map);
 void reserve_scratch(Context& ctx, int64_t floats);
 
 // The best kernels of this machine (or those named by the environment variable MTYOLO_ISA), and those of the
-// named instruction set
-// ("baseline", "avx2", "avx512", "avx512bf16"), nullptr if this machine cannot run it.
+// named instruction set ("baseline", "avx2", "avx512", "avx512bf16"; "neon"), nullptr if this machine cannot
+// run it.
 const KernelTable& kernels();
 const KernelTable* kernels_for(std::string_view isa);
 
@@ -82,8 +82,8 @@ class PackedConv {
   Tensor weights_, bias_;
 };
 
-// y = activation(conv(x)) + residual, all of the type that the weights are packed for. x's halo must cover
-// the padding. Throws Error when shapes do not fit.
+// y = activation(conv(x)) + residual, all of the type that the weights are packed for; y may be f32 besides.
+// x's halo must cover the padding. Throws Error when shapes do not fit.
 struct ConvCall {
   Map x, y;
   std::optional<Map> residual;
@@ -107,7 +107,7 @@ Tensor pack_cross_stitch(const Tensor& weight);
 void cross_stitch(Context& ctx, std::span<const Map> x, const Tensor& packed, const Map& y);
 void activate(Context& ctx, const Map& y, const Activation& activation);  // in place
 
-// Slow general forms for what is rare: channel ranges that do not begin at a multiple of 16. Any type.
+// Slow general forms for what is rare: channel ranges that do not begin at a multiple of 16.
 void copy_channels(Context& ctx, const Map& x, const Map& y, int y_first);
 void space_to_depth(Context& ctx, const Map& x, const Map& y);
 // One channel of a pixel of a map of type T: float or BFloat16. with_type calls f(T{}) with the type of a

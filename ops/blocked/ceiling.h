@@ -2,7 +2,9 @@
 // kernels`. Included as kernels.h is.
 #pragma once
 
-#include <cstdint>
+#include "ops/blocked/kernel_tasks.h"
+
+#include "ops/blocked/kernels.h"
 
 namespace mtyolo::ops::blocked {
 
@@ -11,7 +13,7 @@ struct Ceiling {
   float (*run)(int64_t rounds);  // the result only keeps the loop from being left out
 };
 
-namespace baseline {
+namespace MTYOLO_COMMON_ISA {
 extern const Ceiling kCeiling;
 }
 namespace avx2 {
@@ -20,7 +22,10 @@ extern const Ceiling kCeiling;
 namespace avx512 {
 extern const Ceiling kCeiling;
 }
+namespace avx512bf16 {  // of pairs
+extern const Ceiling kCeiling;
+}
 
-const Ceiling& ceiling();  // with the instructions that kernels() uses
+const Ceiling& ceiling(Element type);  // with the instructions that kernels() uses on such maps
 
 }  // namespace mtyolo::ops::blocked

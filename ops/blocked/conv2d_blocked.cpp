@@ -1,6 +1,7 @@
 // Packing of convolution weights and the split of a convolution into tasks.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/cache_sizes.h"
 #include "ops/blocked/blocked.h"
@@ -72,6 +73,32 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
   ctx.pool().parallel_for(count, [&](int64_t i) { pack_panel(ctx, int(i), source); });
 }
 
+using Vec4 = float __attribute__((vector_size(16)));
+
+// Four rows of `count` numbers each, count a multiple of 4, become rows of four: to[offset(j)] = row a, place
+// j, where j = lane * taps + tap.
+void gather_four(const float* from, int64_t row, int64_t count, int64_t taps, float* to, int64_t tap_stride,
+                 int64_t lane_stride) {
+  int64_t tap = 0;
+  for (int64_t j = 0; j < count; j += 4) {
+    Vec4 in[4];
+    for (int a = 0; a < 4; ++a) std::memcpy(&in[a], from + a * row + j, sizeof(Vec4));
+    const Vec4 low01 = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
+    const Vec4 low23 = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
+    const Vec4 high01 = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
+    const Vec4 high23 = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
+    const Vec4 out[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
+                         __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+                         __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
+                         __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+    for (const Vec4& v : out) {
+      std::memcpy(to, &v, sizeof(Vec4));
+      to += tap_stride;
+      if (++tap == taps) tap = 0, to += lane_stride - taps * tap_stride;
+    }
+  }
+}
+
 // Rows of a weight lie a power of two apart: reading along them and scattering into the small destination
 // keeps them from evicting each other from the first-level cache.
 void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, float* to, int64_t tap_stride,
@@ -83,6 +110,13 @@ void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, flo
   const int64_t outer_from = by_out ? out_stride : in_stride, inner_from = by_out ? in_stride : out_stride;
   const int64_t outer_to = by_out ? 1 : lane_stride, inner_to = by_out ? lane_stride : 1;
   const float* first = weight.data<float>() + out * out_stride + in * in_stride;
+  const int64_t taps = kernel_h * kernel_w;
+  if (outs % 4 == 0 && ins % 4 == 0 && in_stride == taps && weight.stride(2) == kernel_w &&
+      weight.stride(3) == 1) {
+    for (int64_t a = 0; a < outs; a += 4)
+      gather_four(first + a * out_stride, out_stride, ins * taps, taps, to + a, tap_stride, lane_stride);
+    return;
+  }
   for (int64_t a = 0; a < outer; ++a)
     for (int64_t u = 0; u < kernel_h; ++u)
       for (int64_t v = 0; v < kernel_w; ++v) {
@@ -150,7 +184,8 @@ void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call) {
   const Map &x = call.x, &y = call.y;
   const int panels = int(conv.panels_.size());
   const int panel_blocks = conv.table_->panel / kBlock;
-  MTYOLO_CHECK(x.view.type == conv.type_ && y.view.type == conv.type_,
+  MTYOLO_CHECK(x.view.type == conv.type_ && (y.view.type == conv.type_ || y.view.type == Element::kF32) &&
+                   (!call.residual || call.residual->view.type == conv.type_),
                "conv2d: maps and packed weights differ in type");
   const Split split = split_rows(conv, x, y, panels, ctx.pool().size());
   const int chunks = (y.view.h + split.rows - 1) / split.rows;

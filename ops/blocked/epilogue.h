@@ -1,4 +1,4 @@
-// Sigmoid and the activations of epilogues, sixteen at a time. Included as simd.h is.
+// Sigmoid and the activations of epilogues, a register at a time. Included as simd.h is.
 #pragma once
 
 #include "ops/blocked/simd.h"

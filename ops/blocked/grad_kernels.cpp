@@ -11,18 +11,19 @@ void disjoint_windows(const PoolGradTask& task, int block) {
   const MapView &x = task.x, &gy = task.gy, &gx = task.gx;
   const int k = task.k;
   for (int i = 0; i < gy.h; ++i)
-    for (int j = 0; j < gy.w; ++j) {
-      Vec best = load(pixel_at<const T>(x, block, i * k, j * k));
+    for (int c = 0; c < gy.w * kBlock; c += kFloats) {
+      const int j = c / kBlock, lane = c % kBlock;
+      Vec best = load(pixel_at<const T>(x, block, i * k, j * k) + lane);
       IntVec where{};
       for (int p = 1; p < k * k; ++p) {
-        const Vec v = load(pixel_at<const T>(x, block, i * k + p / k, j * k + p % k));
+        const Vec v = load(pixel_at<const T>(x, block, i * k + p / k, j * k + p % k) + lane);
         const IntVec wins = (v > best) | (v != v);
         best = wins ? v : best;
         where = wins ? IntVec{} + p : where;
       }
-      const Vec g = load(pixel_at<const T>(gy, block, i, j));
+      const Vec g = load(pixel_at<const T>(gy, block, i, j) + lane);
       for (int p = 0; p < k * k; ++p) {
-        T* at = pixel_at<T>(gx, block, i * k + p / k, j * k + p % k);
+        T* at = pixel_at<T>(gx, block, i * k + p / k, j * k + p % k) + lane;
         store(at, load(at) + (where == IntVec{} + p ? g : Vec{}));
       }
     }
@@ -33,18 +34,19 @@ template <class T>
 void row_maxima(const PoolGradTask& task, int block) {
   const MapView &x = task.x, &gy = task.gy;
   for (int row = 0; row < x.h; ++row)
-    for (int j = 0; j < gy.w; ++j) {
+    for (int c = 0; c < gy.w * kBlock; c += kFloats) {
+      const int j = c / kBlock, lane = c % kBlock;
       const int first = larger(j * task.stride - task.pad, 0);
       const int last = smaller(j * task.stride - task.pad + task.k, x.w);
-      Vec best = load(pixel_at<const T>(x, block, row, first));
+      Vec best = load(pixel_at<const T>(x, block, row, first) + lane);
       IntVec where = IntVec{} + first;
       for (int v = first + 1; v < last; ++v) {
-        const Vec value = load(pixel_at<const T>(x, block, row, v));
+        const Vec value = load(pixel_at<const T>(x, block, row, v) + lane);
         const IntVec wins = (value > best) | (value != value);
         best = wins ? value : best;
         where = wins ? IntVec{} + v : where;
       }
-      const int64_t at = (int64_t(row) * gy.w + j) * kBlock;
+      const int64_t at = int64_t(row) * gy.w * kBlock + c;
       store(task.best + at, best);
       *reinterpret_cast<IntVec*>(task.column + at) = where;
     }
@@ -54,43 +56,44 @@ template <class T>
 void overlapping_windows(const PoolGradTask& task, int block) {
   const MapView &x = task.x, &gy = task.gy;
   row_maxima<T>(task, block);
-  for (int i = 0; i < x.h * x.w; ++i) store(task.sum + int64_t(i) * kBlock, Vec{});
+  for (int64_t i = 0; i < int64_t(x.h) * x.w * kBlock; i += kFloats) store(task.sum + i, Vec{});
   const int64_t row_lanes = int64_t(gy.w) * kBlock;
   for (int i = 0; i < gy.h; ++i) {
     const int first = larger(i * task.stride - task.pad, 0);
     const int last = smaller(i * task.stride - task.pad + task.k, x.h);
-    for (int j = 0; j < gy.w; ++j) {
-      Vec best = load(task.best + first * row_lanes + j * kBlock);
+    for (int c = 0; c < gy.w * kBlock; c += kFloats) {
+      Vec best = load(task.best + first * row_lanes + c);
       IntVec row = IntVec{} + first;
       for (int u = first + 1; u < last; ++u) {
-        const Vec value = load(task.best + u * row_lanes + j * kBlock);
+        const Vec value = load(task.best + u * row_lanes + c);
         const IntVec wins = (value > best) | (value != value);
         best = wins ? value : best;
         row = wins ? IntVec{} + u : row;
       }
-      const Vec g = load(pixel_at<const T>(gy, block, i, j));
-      for (int lane = 0; lane < kBlock; ++lane) {
-        const int column = task.column[row[lane] * row_lanes + j * kBlock + lane];
-        task.sum[(int64_t(row[lane]) * x.w + column) * kBlock + lane] += g[lane];
+      const Vec g = load(pixel_at<const T>(gy, block, i, 0) + c);
+      for (int lane = 0; lane < kFloats; ++lane) {
+        const int column = task.column[row[lane] * row_lanes + c + lane];
+        task.sum[(int64_t(row[lane]) * x.w + column) * kBlock + c % kBlock + lane] += g[lane];
       }
     }
   }
   for (int i = 0; i < x.h; ++i)
-    for (int j = 0; j < x.w; ++j) {
-      T* gx = pixel_at<T>(task.gx, block, i, j);
-      store(gx, load(gx) + load(task.sum + (int64_t(i) * x.w + j) * kBlock));
+    for (int c = 0; c < x.w * kBlock; c += kFloats) {
+      T* gx = pixel_at<T>(task.gx, block, i, 0) + c;
+      store(gx, load(gx) + load(task.sum + int64_t(i) * x.w * kBlock + c));
     }
 }
 
 template <class T>
 void spread_back(const MapView& gy, const MapView& gx, int scale, bool add, int block) {
   for (int i = 0; i < gx.h; ++i)
-    for (int j = 0; j < gx.w; ++j) {
-      T* to = pixel_at<T>(gx, block, i, j);
+    for (int c = 0; c < gx.w * kBlock; c += kFloats) {
+      const int j = c / kBlock, lane = c % kBlock;
+      T* to = pixel_at<T>(gx, block, i, 0) + c;
       Vec sum = add ? load(to) : Vec{};
       for (int u = 0; u < scale; ++u)
         for (int v = 0; v < scale; ++v)
-          sum += load(pixel_at<const T>(gy, block, i * scale + u, j * scale + v));
+          sum += load(pixel_at<const T>(gy, block, i * scale + u, j * scale + v) + lane);
       store(to, sum);
     }
 }

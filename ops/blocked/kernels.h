@@ -17,7 +17,7 @@ struct KernelTable {
   int32_t panel;  // output channels of one weight panel: 16 or 32
   int32_t tile;   // output pixels of one register tile
   void (*conv)(const ConvTask&);
-  void (*conv_bf16)(const ConvTask&);                 // x, y and residual bf16, sums f32
+  void (*conv_bf16)(const ConvTask&);                 // x and residual bf16, y either, sums f32
   void (*winograd_input)(const WinogradTask&);        // x to v
   void (*winograd_output)(const WinogradTask&);       // m to the blocks of one panel of y
   void (*winograd_output_grad)(const WinogradTask&);  // v = A x A^T of the pixels of a tile of x, a gradient
@@ -44,9 +44,16 @@ struct KernelTable {
   void (*decode)(const DecodeTask&, int32_t row_begin, int32_t row_end);
 };
 
-namespace baseline {
+// What every processor of its kind can run.
+#if defined(__aarch64__)
+#define MTYOLO_COMMON_ISA neon
+#else
+#define MTYOLO_COMMON_ISA baseline
+#endif
+namespace MTYOLO_COMMON_ISA {
 extern const KernelTable kTable;
 }
+namespace common = MTYOLO_COMMON_ISA;
 namespace avx2 {
 extern const KernelTable kTable;
 }

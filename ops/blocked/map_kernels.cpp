@@ -1,5 +1,6 @@
 // Pooling, upsampling, sums, activations and head decoding on blocked maps.
 #include "ops/blocked/epilogue.h"
+#include "ops/blocked/parts.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
@@ -37,10 +38,13 @@ void max_pool(const PoolTask& task, int32_t block_begin, int32_t block_end) {
         for (int j = 0; j < y.w; ++j) {
           const int first = larger(j * task.stride - task.pad, 0);
           const int last = smaller(j * task.stride - task.pad + task.k, x.w);
-          Vec best = load(pixel_at<const T>(x, block, row_first, first));
-          for (int u = row_first; u < row_last; ++u)
-            for (int v = first; v < last; ++v) best = max_nan(best, load(pixel_at<const T>(x, block, u, v)));
-          store(pixel_at<T>(y, block, i, j), best);
+          for (int c = 0; c < kBlock; c += kFloats) {
+            Vec best = load(pixel_at<const T>(x, block, row_first, first) + c);
+            for (int u = row_first; u < row_last; ++u)
+              for (int v = first; v < last; ++v)
+                best = max_nan(best, load(pixel_at<const T>(x, block, u, v) + c));
+            store(pixel_at<T>(y, block, i, j) + c, best);
+          }
         }
       }
   });
@@ -51,10 +55,11 @@ void upsample(const MapView& x, const MapView& y, int32_t scale, int32_t block_b
     using T = decltype(element);
     for (int block = block_begin; block < block_end; ++block)
       for (int i = 0; i < y.h; ++i)
-        for (int j = 0; j < x.w; ++j) {
-          const Vec v = load(pixel_at<const T>(x, block, i / scale, j));
-          for (int k = 0; k < scale; ++k) store(pixel_at<T>(y, block, i, j * scale + k), v);
-        }
+        for (int j = 0; j < x.w; ++j)
+          for (int c = 0; c < kBlock; c += kFloats) {
+            const Vec v = load(pixel_at<const T>(x, block, i / scale, j) + c);
+            for (int k = 0; k < scale; ++k) store(pixel_at<T>(y, block, i, j * scale + k) + c, v);
+          }
   });
 }
 
@@ -64,23 +69,27 @@ void add(const MapView& a, const MapView& b, const MapView& y, int32_t block_beg
     for (int block = block_begin; block < block_end; ++block)
       for (int i = 0; i < y.h; ++i)
         for (int j = 0; j < y.w; ++j)
-          store(pixel_at<T>(y, block, i, j),
-                load(pixel_at<const T>(a, block, i, j)) + load(pixel_at<const T>(b, block, i, j)));
+          for (int c = 0; c < kBlock; c += kFloats)
+            store(pixel_at<T>(y, block, i, j) + c,
+                  load(pixel_at<const T>(a, block, i, j) + c) + load(pixel_at<const T>(b, block, i, j) + c));
   });
 }
 
 void activate(const MapView& y, Epilogue epilogue, float slope, int32_t block_begin, int32_t block_end) {
-  for (int block = block_begin; block < block_end; ++block)
-    for (int i = 0; i < y.h; ++i)
-      for (int j = 0; j < y.w; ++j) {
-        float* p = pixel_at<float>(y, block, i, j);
-        store(p, apply_epilogue(load(p), epilogue, slope));
-      }
+  with_element(y, [&](auto element) {
+    for (int block = block_begin; block < block_end; ++block)
+      for (int i = 0; i < y.h; ++i)
+        for (int j = 0; j < y.w; ++j) {
+          auto* p = pixel_at<decltype(element)>(y, block, i, j);
+          for (int c = 0; c < kBlock; c += kFloats)
+            store(p + c, apply_epilogue(load(p + c), epilogue, slope));
+        }
+  });
 }
 
 // Sigmoid of `count` values in place, whole vectors: the buffer is padded.
 inline void sigmoid_all(float* values, int count) {
-  for (int i = 0; i < count; i += kBlock) store(values + i, sigmoid(load(values + i)));
+  for (int i = 0; i < count; i += kFloats) store(values + i, sigmoid(load(values + i)));
 }
 
 // Column 0..3 (x, y, w, h in pixels) from its sigmoid.
@@ -101,7 +110,12 @@ void decode(const DecodeTask& task, int32_t row_begin, int32_t row_end) {
     for (int j = 0; j < x.w; ++j)
       for (int first = 0; first < blocks; first += chunk_blocks) {
         const int count = smaller(blocks - first, chunk_blocks);
-        for (int b = 0; b < count; ++b) store(buffer + b * kBlock, load(pixel_at<float>(x, first + b, i, j)));
+        with_element(x, [&](auto element) {
+          using T = decltype(element);
+          for (int b = 0; b < count; ++b)
+            for (int c = 0; c < kBlock; c += kFloats)
+              store(buffer + b * kBlock + c, load(pixel_at<const T>(x, first + b, i, j) + c));
+        });
         sigmoid_all(buffer, count * kBlock);
         const int end = smaller(x.channels, (first + count) * kBlock);
         for (int channel = first * kBlock; channel < end;) {
@@ -131,14 +145,16 @@ void pair_pixels(const PairTask& task) {
       const auto words = [](const Bf16* p) {
         return __builtin_convertvector(*reinterpret_cast<const HalfWords*>(p), Words);
       };
-      *reinterpret_cast<Words*>(to) = both ? words(from) | words(from + task.pixel) << 16 : words(from);
+      for (int c = 0; c < kBlock; c += kFloats)
+        *reinterpret_cast<Words*>(to + c) =
+            both ? words(from + c) | words(from + task.pixel + c) << 16 : words(from + c);
     }
   }
 }
 
 void pair_lanes(const float* from, int32_t lanes, uint32_t* to) {
   for (int lane = 0; lane < lanes; lane += 2)
-    for (int o = 0; o < kPanel; o += kBlock, to += kBlock) {
+    for (int o = 0; o < kPanel; o += kFloats, to += kFloats) {
       const float* first = from + lane * kPanel + o;
       const Words second = lane + 1 < lanes ? round_to_bf16(load(first + kPanel)) : Words{};
       *reinterpret_cast<Words*>(to) = round_to_bf16(load(first)) | second << 16;
@@ -155,19 +171,19 @@ extern constinit const KernelTable kTable{.isa = MTYOLO_TEXT(MTYOLO_ISA),
                                           .tile = kTile,
                                           .conv = conv,
                                           .conv_bf16 = conv_bf16,
-                                          .winograd_input = winograd_input,
-                                          .winograd_output = winograd_output,
-                                          .winograd_output_grad = winograd_output_grad,
+                                          .winograd_input = winograd_parts<winograd_input>,
+                                          .winograd_output = winograd_parts<winograd_output>,
+                                          .winograd_output_grad = winograd_parts<winograd_output_grad>,
                                           .winograd_weight = winograd_weight,
                                           .winograd_weight_grad = winograd_weight_grad,
                                           .outer = outer,
                                           .outer_bf16 = outer_bf16,
                                           .pair_pixels = pair_pixels,
                                           .pair_lanes = pair_lanes,
-                                          .norm_moments = norm_moments,
-                                          .norm_apply = norm_apply,
-                                          .norm_grad_sums = norm_grad_sums,
-                                          .norm_grad = norm_grad,
+                                          .norm_moments = norm_parts<norm_moments>,
+                                          .norm_apply = norm_parts<norm_apply>,
+                                          .norm_grad_sums = norm_parts<norm_grad_sums>,
+                                          .norm_grad = norm_parts<norm_grad>,
                                           .max_pool = max_pool,
                                           .max_pool_grad = max_pool_grad,
                                           .upsample = upsample,

@@ -5,7 +5,7 @@
 namespace mtyolo::ops::blocked {
 
 const KernelTable* kernels_for(std::string_view isa) {
-  if (isa == "baseline") return &baseline::kTable;
+  if (isa == common::kTable.isa) return &common::kTable;
 #if defined(__x86_64__)
   if (isa == "avx512bf16" && __builtin_cpu_supports("avx512bf16") && kernels_for("avx512") != nullptr) {
     static const KernelTable table = [] {
@@ -47,12 +47,12 @@ const KernelTable& best_kernels() {
   if (const char* wanted = std::getenv("MTYOLO_ISA")) {
     if (const KernelTable* table = kernels_for(wanted)) return *table;
     fail(ExitCode::kUsage, "usage",
-         "MTYOLO_ISA is {}, expected baseline, avx2, avx512 or avx512bf16, and one this machine has",
-         quoted(wanted));
+         "MTYOLO_ISA is {}, expected {}, avx2, avx512 or avx512bf16, and one this machine has",
+         quoted(wanted), common::kTable.isa);
   }
   for (const char* isa : {"avx512bf16", "avx512", "avx2"})
     if (const KernelTable* table = kernels_for(isa)) return *table;
-  return baseline::kTable;
+  return common::kTable;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Sixteen floats at a time, in the vector extension of GCC and Clang: one AVX-512 register, two of AVX2, four
-// of SSE or NEON. Included inside the kernel sources only, in the namespace of the instruction set they are
-// compiled for.
+// The registers of an instruction set in the vector extension of GCC and Clang: a block of 16 channels takes
+// one of AVX-512, two of AVX2, four of NEON or SSE. Wider vectors than a register would live in memory (GCC).
+// Included inside the kernel sources only, in the namespace of the instruction set they are compiled for.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,25 @@
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
-// Register tile of the convolution: kTile pixels by kPanelBlocks vectors of output channels.
+// Register tile of the convolution: kTile pixels by kPanelBlocks blocks of output channels.
 #if defined(__AVX512F__)
-inline constexpr int kPanelBlocks = 2, kTile = 14;
+inline constexpr int kPanelBlocks = 2, kTile = 14, kBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kPanelBlocks = 1, kTile = 6, kBytes = 32;
+#elif defined(__aarch64__)
+inline constexpr int kPanelBlocks = 1, kTile = 5, kBytes = 16;
 #else
-inline constexpr int kPanelBlocks = 1, kTile = 6;
+inline constexpr int kPanelBlocks = 1, kTile = 2, kBytes = 16;
 #endif
 inline constexpr int kPanel = kPanelBlocks * kBlock;
+inline constexpr int kFloats = kBytes / 4,
+                     kParts = kBlock / kFloats;  // floats of a register, registers of a block
 
-using Vec = float __attribute__((vector_size(64), aligned(64)));
-using IntVec = int32_t __attribute__((vector_size(64), aligned(64)));
-using UnalignedVec = float __attribute__((vector_size(64), aligned(4)));
+using Vec = float __attribute__((vector_size(kBytes), aligned(kBytes)));
+using IntVec = int32_t __attribute__((vector_size(kBytes), aligned(kBytes)));
 
-using Words = uint32_t __attribute__((vector_size(64), aligned(64)));
-using HalfWords = uint16_t __attribute__((vector_size(32), aligned(32), may_alias));
+using Words = uint32_t __attribute__((vector_size(kBytes), aligned(kBytes)));
+using HalfWords = uint16_t __attribute__((vector_size(kBytes / 2), aligned(kBytes / 2), may_alias));
 using Word = uint32_t __attribute__((may_alias));
 
 inline Vec load(const float* p) { return *reinterpret_cast<const Vec*>(p); }
@@ -38,10 +43,8 @@ inline Words round_to_bf16(Vec v) {
 inline void store(Bf16* p, Vec v) {
   *reinterpret_cast<HalfWords*>(p) = __builtin_convertvector(round_to_bf16(v), HalfWords);
 }
-inline Vec load_unaligned(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
-inline void store_unaligned(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
-// Written out: `Vec{} + value` would cost an addition, because it turns -0 into +0.
-inline Vec splat(float v) { return Vec{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v}; }
+// Not `Vec{} + value`: that costs an addition, because it turns -0 into +0.
+inline Vec splat(float v) { return v - Vec{}; }
 
 // NaN stays NaN: it compares false.
 inline Vec clamp(Vec x, float low, float high) {

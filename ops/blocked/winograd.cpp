@@ -38,10 +38,13 @@ Cut cut(const WinogradTask& whole, int positions, int images, int panels, int pa
 
 }  // namespace
 
-const char* winograd_refuses(const Conv2d& p, int in_channels, int out_channels) {
+const char* winograd_refuses(const Conv2d& p, int in_channels, int out_channels, Element type) {
   if (p != Conv2d::square(3, 1, 1)) return "needs a 3x3 kernel with stride 1, padding 1 and one group";
   if (in_channels < kFewChannels || out_channels < kFewChannels)
     return "needs at least 32 channels on both sides";
+  // Products stay f32, each of which takes the time of two in bf16.
+  if (type == Element::kBF16 && winograd_form(in_channels, out_channels) == WinogradForm::kF2)
+    return "F(2x2, 3x3) saves too few products for bf16 maps";
   return nullptr;
 }
 
@@ -149,6 +152,8 @@ void conv2d(Context& ctx, const WinogradConv& conv, const ConvCall& call) {
                    x.view.h == y.view.h && x.view.w == y.view.w && x.view.pixel == kBlock,
                "conv2d: [{},{},{},{}] does not become [{},{},{},{}]", x.n, x.view.channels, x.view.h,
                x.view.w, y.n, y.view.channels, y.view.h, y.view.w);
+  MTYOLO_CHECK(!call.residual || call.residual->view.type == y.view.type,
+               "conv2d: result and residual differ in type");
   MTYOLO_CHECK(x.view.halo >= 1, "conv2d: a halo of {} cannot hold a padding of 1x1", x.view.halo);
   const int side = int(conv.form_), panels = conv.panels();
   WinogradTask whole;

@@ -9,8 +9,9 @@
 
 namespace mtyolo::ops::blocked {
 
-// Why a convolution is not computed this way, or nullptr if it can be and pays.
-const char* winograd_refuses(const Conv2d& params, int in_channels, int out_channels);
+// Why a convolution of such maps is not computed this way, or nullptr if it can be and pays.
+const char* winograd_refuses(const Conv2d& params, int in_channels, int out_channels,
+                             Element type = Element::kF32);
 
 // Pixels of a side of an output tile.
 enum class WinogradForm : int32_t { kF2 = 2, kF4 = 4 };
@@ -42,7 +43,8 @@ class WinogradConv {
   Tensor weights_, bias_;
 };
 
-// y = activation(conv(x) + bias) + residual. x needs a halo of at least 1.
+// y = activation(conv(x) + bias) + residual, x of either type, y and residual of one. x needs a halo of at
+// least 1.
 void conv2d(Context& ctx, const WinogradConv& conv, const ConvCall& call);
 
 // "cpu.winograd" of ops/conv2d.h on plain f32 tensors.

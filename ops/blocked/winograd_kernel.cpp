@@ -20,7 +20,7 @@
 //         | 0  b/2 -1/2   -b   1  0 |
 //         | 0    1    0  -5/2  0  1 |
 //
-// Layout of V and M: [position][block][tile][16 lanes].
+// Layout of V and M: [position][block][tile][16 lanes], f32 also for maps in bf16.
 //
 // Gradient of the weight g: gU[pos] = sum over tiles of V[pos] * (A gy A^T)[pos] (outer_kernel.cpp), and
 // g = G^T gU G: each transform turned round.
@@ -95,8 +95,8 @@ struct F4 {
   }
 };
 
-template <class F>
-inline void input_tile(const float* const (&rows)[F::kIn], const int64_t (&columns)[F::kIn], float* v,
+template <class F, class T>
+inline void input_tile(const T* const (&rows)[F::kIn], const int64_t (&columns)[F::kIn], float* v,
                        int64_t position) {
   Vec t[F::kIn][F::kIn];  // [transformed row][column]
   for (int j = 0; j < F::kIn; ++j) {
@@ -112,7 +112,7 @@ inline void input_tile(const float* const (&rows)[F::kIn], const int64_t (&colum
   }
 }
 
-template <class F>
+template <class F, class T>
 void input_tiles(const WinogradTask& task) {
   const MapView& x = task.x;
   const int blocks = (x.channels + kBlock - 1) / kBlock;
@@ -121,23 +121,23 @@ void input_tiles(const WinogradTask& task) {
   for (int block = 0; block < blocks; ++block) {
     float* v = task.v + block * task.tiles * kBlock;
     for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
-      const float* rows[F::kIn];
+      const T* rows[F::kIn];
       for (int u = 0; u < F::kIn; ++u)
-        rows[u] = pixel_at<float>(x, block, smaller(F::kOut * i - 1 + u, last_row), 0);
+        rows[u] = pixel_at<const T>(x, block, smaller(F::kOut * i - 1 + u, last_row), 0);
       for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
         int64_t columns[F::kIn];
         for (int k = 0; k < F::kIn; ++k)
           columns[k] = int64_t(smaller(F::kOut * j - 1 + k, last_column)) * kBlock;
-        input_tile<F>(rows, columns, v, task.v_position);
+        input_tile<F, T>(rows, columns, v, task.v_position);
       }
     }
   }
 }
 
 // One tile of the result from its products; only rows x columns of it exist.
-template <class F, class E>
-inline void output_tile(const WinogradTask& task, const float* m, Vec bias, E epilogue, float* y,
-                        const float* residual, int rows, int columns) {
+template <class F, class E, class T>
+inline void output_tile(const WinogradTask& task, const float* m, Vec bias, E epilogue, T* y,
+                        const T* residual, int rows, int columns) {
   Vec t[F::kOut][F::kIn];  // [row][transformed column]
   for (int j = 0; j < F::kIn; ++j) {
     Vec line[F::kIn], out[F::kOut];
@@ -156,7 +156,7 @@ inline void output_tile(const WinogradTask& task, const float* m, Vec bias, E ep
   }
 }
 
-template <class F>
+template <class F, class T>
 void output_tiles(const WinogradTask& task) {
   const MapView& y = task.y;
   with_epilogue(task.epilogue, [&](auto epilogue) {
@@ -166,10 +166,10 @@ void output_tiles(const WinogradTask& task) {
       for (int i = task.tile_row_begin; i < task.tile_row_end; ++i)
         for (int j = 0; j < task.tile_columns; ++j, m += kBlock) {
           const auto at = [&](const MapView& map) {
-            return pixel_at<float>(map, task.out_block + b, F::kOut * i, F::kOut * j);
+            return pixel_at<T>(map, task.out_block + b, F::kOut * i, F::kOut * j);
           };
           const int rows = smaller(F::kOut, y.h - F::kOut * i), columns = smaller(F::kOut, y.w - F::kOut * j);
-          const float* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
+          const T* residual = task.residual.data != nullptr ? at(task.residual) : nullptr;
           if (rows == F::kOut && columns == F::kOut)
             output_tile<F>(task, m, bias, epilogue, at(y), residual, F::kOut, F::kOut);
           else output_tile<F>(task, m, bias, epilogue, at(y), residual, rows, columns);
@@ -181,13 +181,17 @@ void output_tiles(const WinogradTask& task) {
 }  // namespace
 
 void winograd_input(const WinogradTask& task) {
-  if (task.form == 4) input_tiles<F4>(task);
-  else input_tiles<F2>(task);
+  with_element(task.x, [&](auto element) {
+    if (task.form == 4) input_tiles<F4, decltype(element)>(task);
+    else input_tiles<F2, decltype(element)>(task);
+  });
 }
 
 void winograd_output(const WinogradTask& task) {
-  if (task.form == 4) output_tiles<F4>(task);
-  else output_tiles<F2>(task);
+  with_element(task.y, [&](auto element) {
+    if (task.form == 4) output_tiles<F4, decltype(element)>(task);
+    else output_tiles<F2, decltype(element)>(task);
+  });
 }
 
 namespace {
@@ -228,9 +232,9 @@ void winograd_output_grad(const WinogradTask& task) {
 
 namespace {
 
-// Eight channels at a time in f64, so that a transformed weight is rounded once.
-using Doubles = double __attribute__((vector_size(64)));
-using HalfVec = float __attribute__((vector_size(32), aligned(32)));
+// Half a register of channels at a time in f64, so that a transformed weight is rounded once.
+using Doubles = double __attribute__((vector_size(kBytes)));
+using HalfVec = float __attribute__((vector_size(kBytes / 2), aligned(kBytes / 2)));
 
 inline Doubles load_doubles(const float* p) {
   return __builtin_convertvector(*reinterpret_cast<const HalfVec*>(p), Doubles);
@@ -259,7 +263,7 @@ inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[6]) {
 template <int In>
 void transform_weight(const WinogradWeightTask& task) {
   for (int lane = 0; lane < task.lanes; ++lane)
-    for (int o = 0; o < kPanel; o += 8) {
+    for (int o = 0; o < kPanel; o += kFloats / 2) {
       const float* g = task.g + int64_t(lane) * 9 * kPanel + o;
       Doubles columns[3][In];  // [column of g][row of G g]
       for (int j = 0; j < 3; ++j)
@@ -286,8 +290,8 @@ namespace {
 template <class F>
 void weight_grads(const float* u, int64_t u_position, int32_t lanes, float* g) {
   for (int lane = 0; lane < lanes; ++lane)
-    for (int b = 0; b < kPanelBlocks; ++b) {
-      const float* at = u + lane * kPanel + b * kBlock;
+    for (int o = 0; o < kPanel; o += kFloats) {
+      const float* at = u + lane * kPanel + o;
       Vec columns[3][F::kIn];  // [row of G^T U][column of U]
       for (int j = 0; j < F::kIn; ++j) {
         Vec line[F::kIn], out[3];
@@ -298,7 +302,7 @@ void weight_grads(const float* u, int64_t u_position, int32_t lanes, float* g) {
       for (int i = 0; i < 3; ++i) {
         Vec row[3];
         F::weight_grad(columns[i], row);
-        for (int j = 0; j < 3; ++j) store(g + (lane * 9 + 3 * i + j) * kPanel + b * kBlock, row[j]);
+        for (int j = 0; j < 3; ++j) store(g + (lane * 9 + 3 * i + j) * kPanel + o, row[j]);
       }
     }
 }

@@ -1,4 +1,5 @@
-// Implementations of the forward convolution on a device behind one interface: our kernels, cuDNN, cuBLASLt.
+// Implementations of a convolution and its gradients on a device behind one interface: our kernels, cuDNN,
+// cuBLASLt.
 // `--impl conv2d=NAME` forces one; otherwise the tuner of cuda/autotune.h chooses.
 #pragma once
 
@@ -22,18 +23,21 @@ class ConvPlan {
   virtual bool clean_workspace() const { return false; }
 };
 
-class ConvProvider {
+// Of Args: ConvArgs, ConvDgradArgs, ConvWgradArgs.
+template <class Args>
+class ConvProviderOf {
  public:
-  virtual ~ConvProvider() = default;
+  virtual ~ConvProviderOf() = default;
   virtual std::string name() const = 0;     // "cuda.igemm", "cudnn.graph", "cublas.lt"
   virtual std::string version() const = 0;  // of the library or the kernels, a part of the tuner's key
   // Why it cannot compute this, or null. `config` and `workspace` of the arguments are not looked at.
-  virtual const char* refuses(const ConvArgs& args) const = 0;
+  virtual const char* refuses(const Args& args) const = 0;
   // The ways to compute it, the best guess first, as words without blanks; none when the library has none.
-  virtual std::vector<std::string> choices(const ConvArgs& args) = 0;
+  virtual std::vector<std::string> choices(const Args& args) = 0;
   // Throws Error for a choice that is none of choices().
-  virtual std::unique_ptr<ConvPlan> plan(const ConvArgs& args, const std::string& choice) = 0;
+  virtual std::unique_ptr<ConvPlan> plan(const Args& args, const std::string& choice) = 0;
 };
+using ConvProvider = ConvProviderOf<ConvArgs>;
 
 // Decides how each convolution of a network is computed.
 struct ChosenConv {

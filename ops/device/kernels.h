@@ -9,9 +9,12 @@
 #include "ops/device/conv.h"
 #include "ops/device/conv_provider.h"
 #include "ops/device/detect.h"
+#include "ops/device/image.h"
 #include "ops/device/session.h"
 
 namespace mtyolo {
+
+struct TrainingKernels;
 
 class DeviceKernels {
  public:
@@ -37,9 +40,12 @@ class DeviceKernels {
                             const Map& y) const = 0;
 
   virtual void normalise(KernelStream stream, const void* images, KernelType type, const Map& y) const = 0;
+  virtual void letterbox(KernelStream stream, std::span<const LetterboxImage> images, const Map& y) const = 0;
   virtual void decode(KernelStream stream, const DecodeHead& head, int images, float* predictions) const = 0;
   virtual size_t nms_workspace(const NmsArgs& args) const = 0;
   virtual void nms(KernelStream stream, const NmsArgs& args) const = 0;
+
+  virtual const TrainingKernels* training() const { return nullptr; }  // null: inference only
 };
 
 // A device with its kernels; none for the CPU.

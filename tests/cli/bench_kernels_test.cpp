@@ -69,7 +69,7 @@ TEST_CASE("bench kernels: layers of training, of Winograd's form and of a batch"
   REQUIRE(wide != cases.end());
   CHECK(wide->count == 4);
   CHECK(wide->flops == 2.0 * 2 * 80 * 80 * 128 * 128 * 9);
-  CHECK(wide->form_flops == Approx(wide->flops * 16 / 36));
+  CHECK(wide->form_flops == Approx(wide->flops * 36 / 144));  // F(4x4, 3x3)
   CHECK(wide->bytes == 4.0 * (2.0 * 2 * 80 * 80 * 128 + 128 * 128 * 9));
   CHECK(wide->activation.kind == ops::ActivationKind::kSilu);
   CHECK(find("conv2d_igemm/yolov7/k3s1_80x80_128_128_b2") != cases.end());
@@ -79,11 +79,15 @@ TEST_CASE("bench kernels: layers of training, of Winograd's form and of a batch"
   CHECK(find("batch_norm_backward/yolov7/silu_80x80_128_b2") != cases.end());
   CHECK(find("max_pool_forward/yolov7/k2s2_160x160_256_b2") != cases.end());
   CHECK(find("upsample_backward/yolov7/20x20_256_b2") != cases.end());
+  const auto step = find("optimizer_step/yolov7/sgd_37622682");
+  REQUIRE(step != cases.end());
+  CHECK(step->bytes == 32.0 * 37622682);
 }
 
 TEST_CASE("bench kernels: every op runs and is reported in Google Benchmark's layout", "[cli][bench]") {
-  const CommandResult r = bench({"--shapes", "yolov7-tiny-32", "yolov7-w6-64", "--json", "--quiet",
-                                 "--filter", "_1x1_,_2x2_,_4x4_,/1x1_,/2x2_,64x64_,drawn"});
+  const CommandResult r =
+      bench({"--shapes", "yolov7-tiny-32", "yolov7-w6-64", "--json", "--quiet", "--filter",
+             "_1x1_,_2x2_,_4x4_,/1x1_,/2x2_,64x64_,drawn,optimizer_step/yolov7-tiny"});
   REQUIRE(r.exit_code == 0);
   const json d = json::parse(r.out);
   CHECK(d["kind"] == "bench");
@@ -108,7 +112,22 @@ TEST_CASE("bench kernels: every op runs and is reported in Google Benchmark's la
   CHECK(ops == std::set<std::string>{"batch_norm_backward", "batch_norm_forward", "conv2d_dgrad",
                                      "conv2d_forward", "conv2d_igemm", "conv2d_wgrad", "copy",
                                      "detect_decode", "letterbox", "max_pool_backward", "max_pool_forward",
-                                     "nms", "space_to_depth", "upsample_backward", "upsample_forward"});
+                                     "nms", "optimizer_step", "space_to_depth", "upsample_backward",
+                                     "upsample_forward"});
+}
+
+TEST_CASE("bench kernels: forward ops in bf16, but what computes in f32 alone", "[cli][bench]") {
+  const CommandResult r = bench({"--shapes", "yolov7-tiny-32", "--dtype", "bf16", "--device", "cpu", "--json",
+                                 "--filter", "k1s1_1x1_256_128,k3s1_2x2_128,upsample_forward,detect_decode"});
+  REQUIRE(r.exit_code == 0);
+  std::set<std::string> found;
+  const json d = json::parse(r.out);
+  for (const json& b : d["benchmarks"])
+    found.insert(b["op"].get<std::string>() + " " + b["impl"].get<std::string>());
+  CHECK(found.contains("conv2d_forward cpu.igemm"));
+  CHECK(found.contains("conv2d_forward cpu.winograd"));
+  CHECK(found.contains("upsample_forward cpu.blocked"));
+  CHECK_FALSE(found.contains("detect_decode cpu.blocked"));
 }
 
 TEST_CASE("bench kernels: --against marks what became slower, --write fills a page", "[cli][bench]") {
@@ -142,18 +161,27 @@ TEST_CASE("bench kernels: --against marks what became slower, --write fills a pa
 
 TEST_CASE("bench kernels: the emulated device runs its kernels and says that they are no times",
           "[cli][bench]") {
-  const CommandResult r =
-      bench({"--shapes", "yolov7-tiny-32", "--device", "simt", "--dtype", "fp16", "--json", "--filter",
-             "yolov7-tiny/k1s1_1x1_256_128,yolov7-tiny/1x1,yolov7-tiny/k5s1_1x1"});
+  const CommandResult r = bench(
+      {"--shapes", "yolov7-tiny-32", "demo-32", "--device", "simt", "--dtype", "fp16", "--json", "--filter",
+       "tiny/k1s1_1x1_256_128,tiny/1x1,tiny/k5s1_1x1,tiny/leaky_relu_1x1_256,letterbox,step/demo"});
   REQUIRE(r.exit_code == 0);
   const json d = json::parse(r.out);
   CHECK(d["context"]["times_mean_nothing"] == true);
-  CHECK(d["benchmarks"].size() >= 4);
-  int found = 0;
-  for (const json& b : d["benchmarks"])
-    if (b["name"] == "conv2d_forward/yolov7-tiny/k1s1_1x1_256_128/fp16/simt")
-      found += b["ratio_to_cudnn"].is_null();
-  CHECK(found == 1);
+  std::set<std::string> ops;
+  for (const json& b : d["benchmarks"]) {
+    INFO(b.dump());
+    const std::string op = b["op"];
+    ops.insert(op);
+    CHECK(b["name"].get<std::string>().ends_with("/fp16/simt"));
+    CHECK(b["impl"].get<std::string>().starts_with("simt."));
+    CHECK(b["real_time"] > 0.0);
+    CHECK(b["gbps"] > 0.0);
+    CHECK(b.contains("ratio_to_cudnn") == op.starts_with("conv2d"));
+  }
+  CHECK(ops == std::set<std::string>{"batch_norm_backward", "batch_norm_forward", "conv2d_dgrad",
+                                     "conv2d_forward", "conv2d_wgrad", "copy", "detect_decode", "letterbox",
+                                     "max_pool_backward", "max_pool_forward", "optimizer_step",
+                                     "upsample_backward", "upsample_forward"});
 }
 
 TEST_CASE("bench kernels: what cannot be timed is refused", "[cli][bench]") {

@@ -69,6 +69,10 @@ TEST_CASE("info: memory and implementations of a network") {
   const json free = json::parse(run_mtyolo({"info", "yolov7-tiny", "--impls", "--json"}).out);
   CHECK(free["impls"][0]["plan"].get<std::string>().starts_with("blocked.igemm."));
   CHECK(free["impls"][4]["plan"].get<std::string>().starts_with("blocked.winograd."));
+  const json low =
+      json::parse(run_mtyolo({"info", "yolov7-tiny", "--memory", "--impls", "--json", "--low-memory"}).out);
+  CHECK(low["impls"][4]["plan"].get<std::string>().starts_with("blocked.igemm."));
+  CHECK(low["memory"]["weights_bytes"] < d["memory"]["weights_bytes"]);
 }
 
 TEST_CASE("info: a run folder stands for its best weights, else its last ones") {
@@ -139,6 +143,17 @@ TEST_CASE("info: --verbose lists the limits of every reader") {
   CHECK(d["limits"]["zip_entries"] == 1000000);
   CHECK(d["limits"]["pickle_depth"] == 200);
   CHECK(d["limits"]["image_pixels"] == 100000000);
+}
+
+TEST_CASE("info: --impls knows what the plan runs in bf16") {
+  const CommandResult r =
+      run_mtyolo({"info", "yolov7-tiny", "--impls", "--json", "--dtype", "bf16", "--device", "cpu"});
+  REQUIRE(r.exit_code == 0);
+  const json d = json::parse(r.out)["impls"];
+  CHECK(d[0]["plan"].get<std::string>().starts_with("blocked.igemm_bf16."));
+  CHECK(std::any_of(d.begin(), d.end(), [](const json& f) {
+    return f["plan"].get<std::string>().starts_with("blocked.winograd.");
+  }));
 }
 
 TEST_CASE("info: --impls names what runs each step on a device, siblings together") {

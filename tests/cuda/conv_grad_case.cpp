@@ -38,10 +38,10 @@ struct Map {
 
 struct Problem : ConvGradCase::Shape {
   explicit Problem(const Shape& s) : Shape(s) {
-    p = (h + 2 * pad - kernel) / stride + 1, q = (w + 2 * pad - kernel) / stride + 1;
+    in = c / groups, p = (h + 2 * pad - kernel) / stride + 1, q = (w + 2 * pad - kernel) / stride + 1;
     x = random_values(size_t(n * h * w * c), 1, false);
     gy = random_values(size_t(n * p * q * k), 2, false);
-    weight = random_values(size_t(k * kernel * kernel * c), 3, false);
+    weight = random_values(size_t(k * kernel * kernel * in), 3, false);
   }
   // Of all values that meet in y: use(index in gy, in weight, in x).
   template <class Use>
@@ -53,11 +53,12 @@ struct Problem : ConvGradCase::Shape {
         if (at_y < 0 || at_y >= h || at_x < 0 || at_x >= w) continue;
         const int at = (pixel / (p * q) * h + at_y) * w + at_x;
         for (int o = 0; o < k; ++o)
-          for (int i = 0; i < c; ++i)
-            use(size_t(pixel * k + o), size_t((o * kernel * kernel + tap) * c + i), size_t(at * c + i));
+          for (int i = 0; i < in; ++i)
+            use(size_t(pixel * k + o), size_t((o * kernel * kernel + tap) * in + i),
+                size_t(at * c + o / (k / groups) * in + i));
       }
   }
-  int p, q;
+  int in, p, q;  // in: channels of a group of x
   Values x, gy, weight;
 };
 
@@ -74,9 +75,9 @@ std::string dgrad(KernelMath math, const ConvGradCase& c) {
   const KernelType type = type_of(math);
   const Map<T> gy(type, s.n, s.p, s.q, s.k, s.gy, 0, 16);
   const Map<T> gx(type, s.n, s.h, s.w, s.c, c.accumulate ? s.x : Values{}, c.before, c.after);
-  const Map<T> weight(type, 1, 1, s.k, s.kernel * s.kernel * s.c, s.weight, 0, 16);
-  ConvDgradArgs args{math,  gy.map, weight.map.data, weight.map.pixel_stride, s.kernel, s.stride,
-                     s.pad, 1,      gx.map};
+  const Map<T> weight(type, 1, 1, s.k, s.kernel * s.kernel * s.in, s.weight, 0, 16);
+  ConvDgradArgs args{math,  gy.map,   weight.map.data, weight.map.pixel_stride, s.kernel, s.stride,
+                     s.pad, s.groups, gx.map};
   args.accumulate = c.accumulate, args.config = {c.m_tile, c.n_tile, 4, 1};
   TESTED(conv_dgrad)({}, args);
   const std::vector<T> stored = gx.buffer.values();
@@ -107,8 +108,9 @@ std::string sums_fault(void (*kernel)(KernelStream, const Args&), Args args, flo
 }
 
 ConvWgradArgs wgrad_args(KernelMath math, const ConvGradCase& c, const KernelMap& gy, const KernelMap& x) {
-  const int channels = c.channels == 0 ? c.shape.c : c.channels, taps = c.shape.kernel * c.shape.kernel;
-  ConvWgradArgs args{math, gy, x, c.shape.kernel, c.shape.stride, c.shape.pad};
+  const int channels = c.channels == 0 ? c.shape.c / c.shape.groups : c.channels,
+            taps = c.shape.kernel * c.shape.kernel;
+  ConvWgradArgs args{math, gy, x, c.shape.kernel, c.shape.stride, c.shape.pad, c.shape.groups};
   args.stride_k = taps * channels, args.stride_tap = c.torch ? 1 : channels,
   args.stride_c = c.torch ? taps : 1;
   args.channels = c.channels, args.accumulate = c.accumulate, args.config = {c.m_tile, c.n_tile, 4, c.splits};
@@ -125,7 +127,7 @@ std::string wgrad(KernelMath math, const ConvGradCase& c) {
   const int taps = s.kernel * s.kernel, channels = int(args.stride_k) / taps;
   Values want(size_t(s.k) * size_t(args.stride_k));
   s.each([&](size_t g, size_t w, size_t i) {
-    const int channel = int(w) % s.c, tap = int(w) / s.c % taps, k = int(w) / s.c / taps;
+    const int channel = int(w) % s.in, tap = int(w) / s.in % taps, k = int(w) / s.in / taps;
     if (channel < channels)
       want[size_t(k * args.stride_k + tap * args.stride_tap + channel * args.stride_c)] += s.gy[g] * s.x[i];
   });

@@ -11,12 +11,12 @@ namespace mtyolo::test {
 struct ConvGradCase {
   struct Shape {
     int n = 1, h = 1, w = 1, c = 8, k = 8;  // of x; channels of gy
-    int kernel = 1, stride = 1, pad = 0;
+    int kernel = 1, stride = 1, pad = 0, groups = 1;
   } shape;
   int m_tile = 64, n_tile = 64, splits = 1;
   int before = 0, after = 0;  // channels around the slice of x or gx, NaN
   bool accumulate = false;
-  int channels = 0;       // of gw; 0: all
+  int channels = 0;       // of a group of gw; 0: all
   bool torch = false;     // gw is [k][c][r][s] instead of [k][r][s][c]
   bool infinite = false;  // one value of gy is
 };

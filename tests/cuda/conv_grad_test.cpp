@@ -14,8 +14,9 @@ constexpr KernelMath kMaths[] = {KernelMath::kF32, KernelMath::kTF32, KernelMath
 // For every math under every run.
 void check_all(const ConvGradCase& c, std::string (*fault)(KernelMath, const ConvGradCase&)) {
   const ConvGradCase::Shape& s = c.shape;
-  INFO(fmt::format("n {} h {} w {} c {} k {} kernel {} stride {} pad {} splits {} tile {} x {}", s.n, s.h,
-                   s.w, s.c, s.k, s.kernel, s.stride, s.pad, c.splits, c.m_tile, c.n_tile));
+  INFO(fmt::format("n {} h {} w {} c {} k {} kernel {} stride {} pad {} groups {} splits {} tile {} x {}",
+                   s.n, s.h, s.w, s.c, s.k, s.kernel, s.stride, s.pad, s.groups, c.splits, c.m_tile,
+                   c.n_tile));
   for (const emulator::Options& run : kernel_runs())
     for (const KernelMath math : kMaths) {
       if (math == KernelMath::kF32 && c.m_tile > 64) continue;
@@ -54,6 +55,19 @@ TEST_CASE("simt: the gradient of a convolution's weights equals the sum in doubl
       {.shape = {2, 9, 5, 136, 136, 1, 1, 0}, .m_tile = 128, .n_tile = 128},
       {.shape = {2, 9, 10, 40, 72, 1, 1, 0}, .m_tile = 128, .n_tile = 64}};
   for (const ConvGradCase& c : cases) check_all(c, wgrad_fault);
+}
+
+TEST_CASE("simt: gradients of a convolution in groups equal the sums in double precision") {
+  const ConvGradCase cases[] = {
+      {.shape = {2, 5, 6, 40, 40, 3, 1, 1, 40}, .splits = 3},  // depthwise
+      {.shape = {1, 9, 8, 8, 40, 3, 2, 1, 8}, .splits = 2, .before = 16, .after = 8, .accumulate = true},
+      {.shape = {1, 6, 7, 8, 12, 5, 2, 3, 4}, .splits = 7, .torch = true},  // more parts than lines
+      {.shape = {3, 5, 6, 16, 6, 1, 1, 0, 2}, .splits = 2, .channels = 3},
+      {.shape = {1, 5, 6, 16, 16, 1, 2, 0, 2}, .accumulate = true}};
+  for (const ConvGradCase& c : cases) {
+    check_all(c, dgrad_fault);
+    check_all(c, wgrad_fault);
+  }
 }
 
 TEST_CASE("simt: the gradient of a bias equals the sum in double precision") {
@@ -116,9 +130,11 @@ TEST_CASE("simt: gradients of a convolution offer the configurations that run th
   CHECK(conv_dgrad_configs(d, 132, 232448).empty());
   w.x.c = 12;
   CHECK(std::string(conv_wgrad_refuses(w)).find("16 bytes") != std::string::npos);
-  w.groups = 2;
+  w.groups = 3;
   CHECK(std::string(conv_wgrad_refuses(w)).find("groups") != std::string::npos);
   CHECK(error_text([&] { simt::conv_wgrad({}, w); }).find("groups") != std::string::npos);
-  w.groups = 1, w.x.c = 128;
+  w.x.c = 128, w.groups = 128;  // 8 warps of channels by 9 taps; 3.7 blocks for each of 132 multiprocessors
+  CHECK(conv_wgrad_configs(w, 132, 232448).front() == ConvConfig{64, 64, 4, 4});
+  w.groups = 1;
   CHECK(error_text([&] { simt::conv_wgrad({}, w); }).find("workspace") != std::string::npos);
 }

@@ -34,6 +34,17 @@ ConvArgs conv_args(KernelMath math) {
   return a;
 }
 
+// Its gradients; of the weights of 56 channels.
+ConvDgradArgs dgrad_args(KernelMath math) {
+  const ConvArgs a = conv_args(math);
+  return {math, a.y, a.weight, a.weight_stride, a.kernel, a.stride, a.pad, a.groups, a.x};
+}
+ConvWgradArgs wgrad_args(KernelMath math) {
+  const ConvArgs a = conv_args(math);
+  auto* gw = static_cast<float*>(at(0x5000));
+  return {math, a.y, a.x, a.kernel, a.stride, a.pad, a.groups, gw, 504, 56, 1, 56};
+}
+
 ConvArgs pointwise_args() {
   ConvArgs a = conv_args(KernelMath::kF16);
   a.kernel = 1, a.pad = 0, a.stride = 1, a.weight_stride = 72;
@@ -90,6 +101,30 @@ TEST_CASE("cuda_host: cuDNN's operations follow the epilogue's order, and the la
   CHECK(cudnn_conv_refuses(conv_args(KernelMath::kS8)) != nullptr);
 }
 
+TEST_CASE("cuda_host: cuDNN is told a gradient's tensors in the places of the convolution's") {
+  const CudnnConvGraph forward = cudnn_conv_graph(conv_args(KernelMath::kBF16)),
+                       dgrad = cudnn_conv_graph(dgrad_args(KernelMath::kBF16)),
+                       wgrad = cudnn_conv_graph(wgrad_args(KernelMath::kBF16));
+  CHECK(dgrad.operation == cudnn::kConvolutionBackwardData);
+  REQUIRE(dgrad.tensors.size() == 3);
+  CHECK(dgrad.tensors[0] == forward.tensors[0]);
+  CHECK(dgrad.tensors[1] == forward.tensors[1]);
+  const CudnnTensor gy{2, cudnn::kBFloat16, {2, 128, 10, 12}, {30720, 1, 3072, 256}, 8, false, at(0x3008)};
+  CHECK(dgrad.tensors[2] == gy);
+  CHECK(wgrad.operation == cudnn::kConvolutionBackwardFilter);
+  REQUIRE(wgrad.tensors.size() == 3);
+  CHECK(wgrad.tensors[0].dims == std::array<int64_t, 4>{2, 56, 20, 24});
+  CHECK(wgrad.tensors[0].strides == forward.tensors[0].strides);
+  CHECK(wgrad.tensors[1] ==
+        CudnnTensor{1, cudnn::kFloat, {128, 56, 3, 3}, {504, 1, 168, 56}, 16, false, at(0x5000)});
+  CHECK(wgrad.tensors[2] == gy);
+  CHECK(wgrad.stride == 2);
+  CHECK(dgrad.pad == 1);
+  ConvDgradArgs added = dgrad_args(KernelMath::kF16);
+  added.accumulate = true;
+  CHECK(cudnn_conv_refuses(added) == std::string("adds to no result"));
+}
+
 TEST_CASE("cuda_host: cuBLASLt is told the product of a 1x1 convolution") {
   ConvArgs args = pointwise_args();
   CHECK(cublas_conv_refuses(args) == nullptr);
@@ -114,6 +149,12 @@ TEST_CASE("cuda_host: numbers of cuDNN's interface are those of its header") {
   CHECK(int(cudnn::kTensor) == CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   CHECK(int(cudnn::kOperationGraph) == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   CHECK(int(cudnn::kConvolutionForward) == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
+  CHECK(int(cudnn::kConvolutionBackwardData) == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR);
+  CHECK(int(cudnn::kConvolutionBackwardFilter) ==
+        CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR);
+  const auto from = [](cudnn::Attribute first) { return first + cudnn::kForwardY - cudnn::kForwardAlpha; };
+  CHECK(from(cudnn::kBackwardDataAlpha) == CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY);
+  CHECK(from(cudnn::kBackwardFilterAlpha) == CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY);
   CHECK(int(cudnn::kPointwiseOperation) == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
   CHECK(int(cudnn::kPointwiseReluSlope) == CUDNN_ATTR_POINTWISE_RELU_LOWER_CLIP_SLOPE);
   CHECK(int(cudnn::kPointwiseSwishBeta) == CUDNN_ATTR_POINTWISE_SWISH_BETA);
@@ -188,4 +229,13 @@ TEST_CASE("cuda_host: cuDNN plans our graphs for a GPU that is not here") {
   const auto plan = provider->plan(args, choices.front());
   CHECK_THROWS_AS(plan->run({}, nullptr), Error);
   CHECK_THROWS_AS(provider->plan(args, "engine99"), Error);
+  const auto engines = [&](auto gradient) {
+    gradient.gy.data = at(0x3000);
+    return make_cudnn_conv<decltype(gradient)>(options, &why)->choices(gradient).size();
+  };
+  CHECK(engines(dgrad_args(KernelMath::kF16)) > 0);
+  CHECK(engines(dgrad_args(KernelMath::kF32)) > 0);
+  CHECK(engines(wgrad_args(KernelMath::kTF32)) > 0);
+  options.gw_of_math = true;
+  CHECK(engines(wgrad_args(KernelMath::kF16)) > 0);
 }

@@ -20,7 +20,7 @@ namespace {
 
 // A kernel without arguments on one block of `threads`; the text of its error.
 std::string fault_of(void (*kernel)(), uint32_t threads, uint32_t shared_bytes = 0) {
-  return error_text([&] { launch(kernel, {{1}, {threads}, shared_bytes}, {}); });
+  return launch_error([&] { launch(kernel, {{1}, {threads}, shared_bytes}, {}); });
 }
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 std::string here(int line) { return "tests/cuda/emulator_test.cpp:" + std::to_string(line); }
@@ -33,6 +33,7 @@ std::string report_of(F&& f) {
   if (child == 0) {
     dup2(fileno(file), STDERR_FILENO);
     f();
+    wait_for_tested();
     _exit(0);
   }
   waitpid(child, nullptr, 0);
@@ -134,12 +135,12 @@ TEST_CASE("simt: masks of warp functions that do not fit are refused") {
 TEST_CASE("simt: a copy that is not waited for gives NaN and an error, a copy from outside an error") {
   const SimtBuffer<float> from(std::vector<float>(128, 2.0f)), to(128);
   const auto copy = [&](int wait) { launch(copy_kernel, {{1}, {128}}, {}, from.get(), to.get(), wait); };
-  CHECK(has(error_text([&] { copy(0); }), "before it waited for this asynchronous copy"));
+  CHECK(has(launch_error([&] { copy(0); }), "before it waited for this asynchronous copy"));
   CHECK(std::isnan(to.values()[0]));
-  CHECK(error_text([&] { copy(1); }) == "no error");
+  CHECK(launch_error([&] { copy(1); }) == "no error");
   CHECK(to.values() == std::vector<float>(128, 2.0f));
   const SimtBuffer<float> few(32);
-  CHECK(has(error_text([&] {
+  CHECK(has(launch_error([&] {
               launch(far_copy, {{1}, {32}}, {}, few.get());
             }),
             "4 bytes at offset 128 of a buffer"));
@@ -147,7 +148,7 @@ TEST_CASE("simt: a copy that is not waited for gives NaN and an error, a copy fr
 
 TEST_CASE("simt: accesses outside a buffer or a shared variable, or not aligned, are found") {
   const SimtBuffer<float> buffer(32);
-  CHECK(has(error_text([&] { launch(crooked_load, {{1}, {32}}, {}, buffer.get()); }), "no multiple"));
+  CHECK(has(launch_error([&] { launch(crooked_load, {{1}, {32}}, {}, buffer.get()); }), "no multiple"));
   CHECK(has(fault_of(far_dynamic_load, 32, 252), "lie outside the shared variables"));
   CHECK(fault_of(far_dynamic_load, 32, 256) == "no error");
   CHECK(has(fault_of(too_much_shared, 32), "more shared memory"));
@@ -165,9 +166,9 @@ TEST_CASE("simt: accesses outside a buffer or a shared variable, or not aligned,
                Catch::Contains(here(kFarSharedLine)));  // or UndefinedBehaviorSanitizer
     return;
   }
-  CHECK(has(error_text([&] { launch(far_store, {{1}, {32}}, {}, buffer.get(), 33); }), "at offset 132"));
-  CHECK(has(error_text([&] { launch(far_store, {{1}, {32}}, {}, buffer.get(), -1); }), "at offset -4"));
-  CHECK(has(error_text([&] {
+  CHECK(has(launch_error([&] { launch(far_store, {{1}, {32}}, {}, buffer.get(), 33); }), "at offset 132"));
+  CHECK(has(launch_error([&] { launch(far_store, {{1}, {32}}, {}, buffer.get(), -1); }), "at offset -4"));
+  CHECK(has(launch_error([&] {
               launch(far_shared_store, {{1}, {32}}, {}, 33);
             }),
             "past the end of variable 1"));
@@ -228,7 +229,7 @@ TEST_CASE("simt: a failure repeats with its seed, and runs of one launch that di
   };
   CHECK(run(1, 1) == run(1, 1));
   CHECK(run(1, 1) != run(2, 1));
-  CHECK(has(error_text([&] { run(1, 2); }), "different bytes for two seeds"));
+  CHECK(has(launch_error([&] { run(1, 2); }), "different bytes for two seeds"));
 }
 
 namespace mtyolo::simt {
@@ -262,7 +263,7 @@ TEST_CASE("simt: the last block sums what all wrote, in any order of blocks and 
     CHECK(counter.values()[0] == 0);
   }
   const SimtBuffer<uint32_t> never(std::vector<uint32_t>{0});
-  CHECK(has(error_text([&] { launch(spin, {{1}, {32}}, {}, never.get()); }), "semaphore stays at 0"));
+  CHECK(has(launch_error([&] { launch(spin, {{1}, {32}}, {}, never.get()); }), "semaphore stays at 0"));
 }
 
 TEST_CASE("simt: a missing event shows when streams run at random") {

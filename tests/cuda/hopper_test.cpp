@@ -343,7 +343,7 @@ TEST_CASE("simt: misuse of wgmma is found and names its line") {
   for (const Fault text : {"without fence_proxy_async", "no wgmma_fence", "before it waited for this wgmma",
                            "threads of a warpgroup disagree", "outside the shared variables",
                            "multiple of eight spans", "deadlock"}) {
-    const std::string error = error_text([&] { (void)product<Half, 64>(Swizzle::k128, text); });
+    const std::string error = launch_error([&] { (void)product<Half, 64>(Swizzle::k128, text); });
     INFO(text << ": " << error);
     CHECK(has(error, text));
     CHECK(has(error, "tests/cuda/hopper_test.cpp:"));
@@ -351,7 +351,7 @@ TEST_CASE("simt: misuse of wgmma is found and names its line") {
   CHECK(product<Half, 64>(Swizzle::k128, "read early") == "wrong product");
   CHECK(product<Half, 64>(Swizzle::k128, "other swizzle") == "wrong product");
   for (const int part : {0, 1}) {
-    const std::string error = error_text([&] { launch(registers_kernel, {{1}, {384}}, {}, part); });
+    const std::string error = launch_error([&] { launch(registers_kernel, {{1}, {384}}, {}, part); });
     CHECK(has(error, part == 0 ? "a multiprocessor has 65536" : "different numbers of registers"));
   }
 }
@@ -368,7 +368,7 @@ TEST_CASE("simt: misuse of box copies and their barriers is found and names its 
                            "nobody waited for this box copy", "must be a multiple of 1024",
                            "outside a shared variable", "1 coordinates for a map of rank 2"}) {
     const BoxRun box{2, {}, {}, 1024, false, text};
-    const std::string error = error_text([&] {
+    const std::string error = launch_error([&] {
       launch(box_kernel, {{1}, {64}, 2048}, {}, tensor_map(map), box, out.get());
     });
     INFO(text << ": " << error);
@@ -384,7 +384,7 @@ TEST_CASE("simt: a ring of full and empty barriers hands on, and each wrong wait
     const WithOptions with(run);
     const SimtBuffer<int> out(7 * 32);
     for (const int wrong : {0, 1, 2, 3, 4}) {
-      const std::string error = error_text([&] {
+      const std::string error = launch_error([&] {
         launch(ring_kernel, {{1}, {64}}, {}, 7, wrong, out.get());
       });
       bool right = true;

@@ -85,6 +85,7 @@ TEST_CASE("simt: operations on aligned maps waste no sector, and the tiles of po
       simt::activate_grad({}, KernelActivation::kSilu, x.map(), y.map(), true, y.map());
       simt::scale_shift_grad({}, x.map(), nullptr, y.map(), false, {}, sums.get(), nullptr, workspace.get());
     }
+    wait_for_tested();
     const emulator::Counters counted = emulator::counters();
     CHECK(counted.global_requests > 20);
     CHECK(counted.global_sectors == counted.global_ideal);

@@ -155,15 +155,19 @@ const std::vector<Mutant> kGradientMutants{
     {134, "another stage read than was filled"},
     {135, "one column too many of x read"},
     {136, "barrier before the sums of a bias dropped"},
+    {137, "rows of gx that meet no tap of a group"},
+    {138, "barrier before the sums of a group's lines dropped"},
+    {139, "last of a group's lines left out"},
 };
 
 bool gradients_wrong() {
   const ConvGradCase cases[] = {{.shape = {1, 4, 5, 16, 72, 3, 2, 1}, .splits = 2, .accumulate = true},
                                 {.shape = {2, 7, 6, 4, 40, 3, 1, 1}, .splits = 3, .channels = 3},
-                                {.shape = {1, 6, 6}, .infinite = true}};
+                                {.shape = {1, 6, 6}, .infinite = true},
+                                {.shape = {1, 15, 5, 16, 40, 3, 2, 1, 8}, .splits = 1}};
   bool wrong = !wgrad_order_fault().empty();
   for (const KernelMath math : {KernelMath::kF16, KernelMath::kF32}) {
-    wrong = wrong || !dgrad_fault(math, cases[0]).empty();
+    wrong = wrong || !dgrad_fault(math, cases[0]).empty() || !dgrad_fault(math, cases[3]).empty();
     for (const ConvGradCase& c : cases) wrong = wrong || !wgrad_fault(math, c).empty();
     wrong = wrong || !bias_grad_fault(math, cases[1]).empty();
   }

@@ -49,6 +49,8 @@ TEST_CASE("simt_race: the kernels have no race") {
     for (const KernelMath math : {KernelMath::kF32, KernelMath::kTF32, KernelMath::kF16})
       CHECK(dgrad_fault(math, gradient) + wgrad_fault(math, gradient) + bias_grad_fault(math, gradient) ==
             "");
+    const ConvGradCase groups{.shape = {1, 9, 7, 16, 40, 3, 2, 1, 8}, .splits = 2};
+    CHECK(dgrad_fault(KernelMath::kF16, groups) + wgrad_fault(KernelMath::kF16, groups) == "");
     CHECK(row_sum_fault(KernelType::kF32, 5, 100, 1) == "");
     CHECK(row_sum_fault(KernelType::kF16, 3, 1000, 0) == "");
     CHECK(map_ops_fault({KernelType::kF16, {1, 16, 2, 4}, 3, 5}) == "");

@@ -30,6 +30,11 @@ inline constexpr bool kOnGpu = false;
 void* allocate_tested(size_t bytes);  // of 0xFF bytes
 void free_tested(void* pointer, size_t bytes) noexcept;
 void wait_for_tested();
+// What the kernels that `f` launches end with, when they run at last (MTYOLO_SIMT_STREAMS=random).
+template <class F>
+std::string launch_error(F&& f) {
+  return error_text([&] { f(), wait_for_tested(); });
+}
 
 // An array on the tested device. Without values it holds 0xFF bytes.
 template <class T>

@@ -204,6 +204,7 @@ uint64_t extra_passes(int pitch, int swizzle) {
   emulator::reset_counters();
   const SimtBuffer<uint32_t> out(128);
   launch(ldmatrix_kernel<4, false>, {{1}, {32}, 4096}, {}, out.get(), pitch, swizzle);
+  wait_for_tested();
   CHECK(emulator::counters().shared_phases == 4);
   return emulator::counters().shared_extra;
 }

@@ -46,10 +46,44 @@ double iou(const std::array<double, 4>& a, const std::array<double, 4>& b) {
   return areas > 0 ? inter / areas : 1;
 }
 
-bool same_place(const std::array<double, 4>& a, const std::array<double, 4>& b, double limit_px) {
+bool same_place(const std::array<double, 4>& a, const std::array<double, 4>& b, double limit_px,
+                double least_iou) {
   double worst = 0;
   for (size_t k = 0; k < 4; ++k) worst = std::max(worst, std::abs(a[k] - b[k]));
-  return worst <= limit_px || iou(a, b) > 0.95;
+  return worst <= limit_px || iou(a, b) > least_iou;
+}
+
+struct Limits {
+  double confidence;  // only what is so much above the threshold must be found, with such a confidence
+  double overlap;     // IoU of boxes that are the same
+  double threshold;   // runs below it are left out
+};
+
+void check_runs(const GoldenCase& c, Context& ctx, models::Detector& detector, const Limits& limits) {
+  const data::Image image = data::read_image(c.resolve(c.info.at("image")).string());
+  const double box_px = c.info.at("tolerance").at("box_px").at("abs");
+  int run = -1;
+  for (const auto& spec : c.info.at("runs")) {
+    const double threshold = spec.at("params").at("conf");
+    ++run;
+    if (threshold < limits.threshold) continue;
+    const std::vector<Box> got = detect(ctx, detector, image, spec.at("params"));
+    const Tensor& want = c.tensor(spec.at("detections"));
+    int missing = 0;
+    for (int64_t i = 0; i < want.size(0); ++i) {
+      const std::array<double, 4> box{want.at({i, 0}), want.at({i, 1}), want.at({i, 2}), want.at({i, 3})};
+      const double conf = want.at({i, 4});
+      if (conf < threshold + limits.confidence) continue;
+      missing += std::none_of(got.begin(), got.end(), [&](const Box& g) {
+        return g.class_id == int(want.at({i, 5})) && std::abs(g.confidence - conf) <= limits.confidence &&
+               same_place(g.xyxy, box, box_px, limits.overlap);
+      });
+    }
+    // One detection in fifty may fall on the other side of a suppression threshold.
+    const int64_t limit = std::max<int64_t>(1, want.size(0) / 50);
+    expect(missing <= limit && std::abs(int64_t(got.size()) - want.size(0)) <= limit,
+           "run {}: {} of {} detections missing, {} found", run, missing, want.size(0), got.size());
+  }
 }
 
 }  // namespace
@@ -57,31 +91,16 @@ bool same_place(const std::array<double, 4>& a, const std::array<double, 4>& b, 
 void run_detect_case(const GoldenCase& c) {
   Context ctx;
   const models::Model model = models::load_model(c.resolve(c.info.at("checkpoint")).string());
-  models::Detector detector(ctx, model.graph, model.weights, ops::Impls());
-  const data::Image image = data::read_image(c.resolve(c.info.at("image")).string());
-  const auto& t = c.info.at("tolerance");
-  const double box_px = t.at("box_px").at("abs"), confidence = t.at("confidence").at("abs");
-  int run = 0;
-  for (const auto& spec : c.info.at("runs")) {
-    const std::vector<Box> got = detect(ctx, detector, image, spec.at("params"));
-    const Tensor& want = c.tensor(spec.at("detections"));
-    const double threshold = spec.at("params").at("conf");
-    int missing = 0;
-    for (int64_t i = 0; i < want.size(0); ++i) {
-      const std::array<double, 4> box{want.at({i, 0}), want.at({i, 1}), want.at({i, 2}), want.at({i, 3})};
-      const double conf = want.at({i, 4});
-      if (conf < threshold + confidence) continue;
-      missing += std::none_of(got.begin(), got.end(), [&](const Box& g) {
-        return g.class_id == int(want.at({i, 5})) && std::abs(g.confidence - conf) <= confidence &&
-               same_place(g.xyxy, box, box_px);
-      });
-    }
-    // One detection in fifty may fall on the other side of a suppression threshold.
-    const int64_t limit = std::max<int64_t>(1, want.size(0) / 50);
-    expect(missing <= limit && std::abs(int64_t(got.size()) - want.size(0)) <= limit,
-           "run {}: {} of {} detections missing, {} found", run, missing, want.size(0), got.size());
-    ++run;
-  }
+  models::Detector f32(ctx, model.graph, model.weights, ops::Impls());
+  check_runs(c, ctx, f32, {c.info.at("tolerance").at("confidence").at("abs"), 0.95, 0});
+  if (!c.info.at("checkpoint").get<std::string>().starts_with("trained/")) return;
+  // bf16: logits t after 43 convolutions have errors of about |t| sqrt(2 * 43) 2^-8
+  // (tests/models/plan_test.cpp), a sigmoid 0.224 of that, a product of two twice as much; three times that
+  // is hardly ever passed. Of two overlapping candidates as close as that, either may win the suppression:
+  // the boxes are near, not equal. Guesses below infer's own threshold come and go.
+  constexpr double kConfidence = 3 * 2 * 0.224 * 0.0362, kOverlap = 0.85;
+  models::Detector bf16(ctx, model.graph, model.weights, ops::Impls(), {}, ops::blocked::Element::kBF16);
+  check_runs(c, ctx, bf16, {kConfidence, kOverlap, 0.25});
 }
 
 }  // namespace mtyolo::test

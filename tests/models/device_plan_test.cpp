@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "cuda/session_simt.h"
+#include "data/letterbox.h"
 #include "tests/models/device_case.h"
 #include "tests/models/random_model.h"
 #include "tests/support/reference_kernels.h"
@@ -87,6 +88,36 @@ TEST_CASE("device: the replayed record gives the same bits and takes no memory",
   }
   CHECK(backend.session->allocator()->stats().requests == requests);
   CHECK(bit_equal(device.device_plan_for(images).predictions()[0].predictions, first));  // after detections
+}
+
+TEST_CASE("device: pictures letterboxed there give the detections of images, and take no memory",
+          "[device]") {
+  Context ctx(2);
+  const DeviceBackend backend = by_definition();
+  const Model model = narrow_model("demo");
+  Detector device(ctx, model.graph, model.weights, backend, KernelMath::kF16);
+  const int count = GENERATE(3, kMostPictures + 2);
+  Tensor images = Tensor::empty({count, 3, 32, 32}, DType::kU8);
+  std::vector<data::Image> decoded;
+  std::vector<LetterboxImage> pictures;
+  for (int i = 0; i < count; ++i) {
+    data::Image& image = decoded.emplace_back(20 + i % 3 * 20, 31, uint8_t(i));
+    for (size_t k = 0; k < image.pixels.size(); ++k) image.pixels[k] = uint8_t(k * k % 251 + size_t(i));
+    auto done =
+        data::plan_letterbox({image.width, image.height}, {.width = 32, .height = 32, .auto_pad = false});
+    data::image_to_tensor(data::letterbox(image, {.width = 32, .height = 32, .auto_pad = false}, done),
+                          images, i);
+    pictures.push_back({image.pixels.data(), image.width, image.height, done.scaled_width, done.scaled_height,
+                        done.left, done.top});
+  }
+  DetectParams p;
+  p.nms.conf_thres = 1e-5f;
+  const auto want = device.detect(images, p);
+  CHECK(!want.back().empty());
+  CHECK(device.detect(pictures, 32, 32, p) == want);
+  const uint64_t requests = backend.session->allocator()->stats().requests;
+  for (int i = 0; i < 2; ++i) CHECK(device.detect(pictures, 32, 32, p) == want);
+  CHECK(backend.session->allocator()->stats().requests == requests);
 }
 
 TEST_CASE("device: kernels of a run, no copies, no buffers that overlap", "[device]") {

@@ -6,6 +6,7 @@
 #include "models/model.h"
 #include "models/plan/detector.h"
 #include "models/plan/eager.h"
+#include "tests/models/random_model.h"
 #include "tests/support/throws.h"
 
 using namespace mtyolo;
@@ -27,8 +28,11 @@ Model narrow(const std::string& name, double width = 0.125) {
   return model_from_cfg(cfg, 11);
 }
 
-std::vector<HeadOutput> run_plan(Context& ctx, const Model& model, const Tensor& images) {
-  const Plan plan(Network::build(ctx, model.graph, model.weights), images.size(0), images.size(2),
+using ops::blocked::Element;
+
+std::vector<HeadOutput> run_plan(Context& ctx, const Model& model, const Tensor& images,
+                                 Element type = Element::kF32) {
+  const Plan plan(Network::build(ctx, model.graph, model.weights, true, type), images.size(0), images.size(2),
                   images.size(3), {.keep_raw = true});
   Plan::State state = plan.make_state(ctx);
   plan.run(ctx, images, state);
@@ -64,16 +68,72 @@ TEST_CASE("a plan gives what the un-fused network gives, for every shipped cfg",
                        head_predictions(model.graph, values)[0]) < 1e-4);
 }
 
+TEST_CASE("a plan in bf16 stays within the roundings of its maps and weights", "[plan]") {
+  const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolov7-w6", "yolov7-e6e", "yolor-csp");
+  Context ctx(2);
+  Cfg cfg = shipped_cfg(name);
+  cfg.width_multiple *= 0.25;
+  const Model model = test::random_model(cfg, 11);
+  // Fresh weights let a signal fade; these pass it on, and no bias of a head covers it.
+  for (const ParamInfo& param : model.graph.params)
+    if (param.kind == ParamInfo::Kind::kConvBias)
+      std::fill_n(model.weights.find(param.name)->data<float>(), model.weights.find(param.name)->numel(),
+                  0.0f);
+  for (const ParamInfo& param : model.graph.params)
+    if (const Tensor& t = *model.weights.find(param.name);
+        t.rank() == 4 && param.name.ends_with("conv.weight"))
+      for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] *= 2.0f;
+  const Tensor images = random_images({1, 3, 128, 64 * (model.graph.max_stride / 32)});
+  const std::vector<HeadOutput> want = run_plan(ctx, model, images);
+  const std::vector<HeadOutput> got = run_plan(ctx, model, images, Element::kBF16);
+  // The longest way from the image to a node, in convolutions.
+  std::vector<int> depth(model.graph.nodes.size());
+  for (const GraphNode& node : model.graph.nodes) {
+    for (const int input : node.inputs)
+      depth[size_t(node.id)] = std::max(depth[size_t(node.id)], depth[size_t(input)]);
+    depth[size_t(node.id)] += std::holds_alternative<ops::Conv2d>(node.attrs);
+  }
+  for (size_t level = 0; level < want[0].raw.size(); ++level) {
+    double difference = 0, norm = 0;
+    const Tensor &a = got[0].raw[level], &b = want[0].raw[level];
+    for (int64_t i = 0; i < a.numel(); ++i) {
+      difference += std::pow(double(a.data<float>()[i]) - double(b.data<float>()[i]), 2);
+      norm += std::pow(double(b.data<float>()[i]), 2);
+    }
+    const double error = std::sqrt(difference / norm);
+    // Each convolution rounds its weights and its result by at most 2^-8; independent, they add in squares.
+    const double bound = std::sqrt(2.0 * depth[size_t(model.graph.heads[0].raw[level])]) * 0x1p-8;
+    INFO(name << " level " << level << ": relative error " << error << ", bound " << bound);
+    CHECK(error < bound);
+    CHECK(error > 0x1p-12);  // it is bf16
+  }
+}
+
+TEST_CASE("a plan in bf16 takes half of the memory, and leaves logits as they are", "[plan]") {
+  Context ctx(2);
+  const Model model = narrow("yolov7", 0.5);
+  const Plan f32(Network::build(ctx, model.graph, model.weights), 1, 256, 320);
+  const Plan bf16(Network::build(ctx, model.graph, model.weights, true, Element::kBF16), 1, 256, 320);
+  CHECK(bf16.arena_bytes() < 0.55 * double(f32.arena_bytes()));
+  int rounded = 0, logits = 0;
+  const HeadOutput head = run_plan(ctx, model, random_images({1, 3, 64, 64}), Element::kBF16)[0];
+  for (const Tensor& raw : head.raw)
+    for (int64_t i = 0; i < raw.numel(); ++i, ++logits)
+      rounded += float(BFloat16(raw.data<float>()[i])) == raw.data<float>()[i];
+  CHECK(rounded < logits / 100);  // by chance one of 2^16
+}
+
 TEST_CASE("a plan gives the same bits for one and two threads and for an image alone or in a batch",
           "[plan]") {
   const std::string name = GENERATE("yolov7-tiny", "yolov7-w6", "yolov7-e6e");
+  const Element type = GENERATE(Element::kF32, Element::kBF16);
   Context one(1), two(2);
   const Model model = narrow(name, 0.25);
   const Tensor images = random_images({2, 3, 128, 192});
-  const Tensor a = run_plan(one, model, images)[0].predictions.clone();
-  const Tensor b = run_plan(two, model, images)[0].predictions.clone();
+  const Tensor a = run_plan(one, model, images, type)[0].predictions.clone();
+  const Tensor b = run_plan(two, model, images, type)[0].predictions.clone();
   CHECK(bit_equal(a, b));
-  CHECK(bit_equal(a.slice(0, 1, 2), run_plan(two, model, images.slice(0, 1, 2))[0].predictions));
+  CHECK(bit_equal(a.slice(0, 1, 2), run_plan(two, model, images.slice(0, 1, 2), type)[0].predictions));
 }
 
 TEST_CASE("a plan reads u8 images of any strides as value / 255", "[plan]") {

@@ -101,6 +101,28 @@ TEST_CASE("fuse: implicit terms move into weight and bias", "[ops][fuse]") {
   CHECK(bit_equal(same.bias, c.bias));
 }
 
+TEST_CASE("fuse: on several threads, in memory of the caller, the numbers are the same", "[ops][fuse]") {
+  ThreadPool pool(3);
+  const auto into = [&] { return ops::FuseInto{Tensor::full({70 * 70 * 9}, 7), &pool}; };
+  const DType type = GENERATE(DType::kF16, DType::kF32);
+  const ConvWeights c{random_tensor({70, 35, 3, 3}, 1).to(type), random_tensor({70}, 2)};
+  const auto same = [](const ConvWeights& a, const ConvWeights& b) {
+    return bit_equal(a.weight, b.weight) && bit_equal(a.bias, b.bias);
+  };
+  CHECK(
+      same(ops::fuse_conv_bn(c, stats_of(70, 3), kEps, into()), ops::fuse_conv_bn(c, stats_of(70, 3), kEps)));
+  const Tensor add = random_tensor({1, 70, 1, 1}, 4), mul = random_tensor({1, 70, 1, 1}, 5);
+  const ConvWeights want = ops::fuse_implicit(c, add, mul, 2);
+  CHECK(same(ops::fuse_implicit(c, add, mul, 2, into()), want));
+  // The weight to fuse may lie where the result goes.
+  ops::FuseInto place = into();
+  const ConvWeights copy = ops::fuse_implicit({c.weight, {}}, {}, {}, 2, place);
+  CHECK(same(ops::fuse_implicit({copy.weight, c.bias}, add, mul, 2, place), want));
+  const ops::RepConvWeights rep{random_tensor({70, 70, 3, 3}, 6).to(type), stats_of(70, 7),
+                                random_tensor({70, 70, 1, 1}, 8).to(type), stats_of(70, 9), stats_of(70, 10)};
+  CHECK(same(ops::fuse_repconv(rep, kEps, 1, into()), ops::fuse_repconv(rep, kEps)));
+}
+
 TEST_CASE("fuse: the inputs are not changed", "[ops][fuse]") {
   const Tensor weight = random_tensor({2, 3, 1, 1}, 1), copy = weight.clone();
   ops::fuse_implicit({weight, {}}, random_tensor({1, 3, 1, 1}, 2), random_tensor({1, 2, 1, 1}, 3));

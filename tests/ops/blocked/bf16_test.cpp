@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/blocked/winograd.h"
 #include "ops/concat.h"
 #include "ops/cross_stitch.h"
 #include "ops/head_rows.h"
@@ -159,6 +160,43 @@ TEST_CASE("bf16: results are rounded to nearest even, NaN and infinity stay", "[
   }
   CHECK(got.data<float>()[0] == 1);          // a tie goes to the even neighbour below,
   CHECK(got.data<float>()[3] == 1.015625f);  // or above
+}
+
+TEST_CASE("bf16: a convolution's f32 result rounds to its bf16 one, in-place activation too",
+          "[blocked][bf16]") {
+  Setup s;
+  const Tensor bx = map(s.ctx, random_rounded({2, 35, 7, 9}, 1), 1), w = random_tensor({40, 35, 3, 3}, 2);
+  const blocked::PackedConv conv(s.ctx, w, {}, Conv2d::square(3, 1, 1), blocked::kernels(),
+                                 blocked::Element::kBF16);
+  const auto run = [&](DType type, Activation activation) {
+    const Tensor y = dirty({2, 40, 7, 9}, 0, type);
+    blocked::conv2d(s.ctx, conv, {blocked::map_of(bx), blocked::map_of(y), {}, activation});
+    return y;
+  };
+  const Activation silu{ActivationKind::kSilu};
+  const Tensor y = run(kType, {}), before = blocked::to_plain(s.ctx, y);
+  CHECK(bit_equal(rounded(blocked::to_plain(s.ctx, run(DType::kF32, silu))),
+                  blocked::to_plain(s.ctx, run(kType, silu))));
+  const Tensor f32 = blocked::to_blocked(s.ctx, before, 0);
+  blocked::activate(s.ctx, blocked::map_of(f32), silu);
+  blocked::activate(s.ctx, blocked::map_of(y), silu);
+  CHECK(bit_equal(blocked::to_plain(s.ctx, y), rounded(blocked::to_plain(s.ctx, f32))));
+}
+
+TEST_CASE("bf16: winograd conv2d rounds nothing but the result", "[blocked][bf16]") {
+  Setup s;
+  const blocked::WinogradForm form = GENERATE(blocked::WinogradForm::kF2, blocked::WinogradForm::kF4);
+  const Tensor x = random_rounded({2, 37, 11, 9}, 1);
+  const Tensor r = random_rounded({2, 50, 11, 9}, 2);
+  const blocked::WinogradConv conv(s.ctx, random_tensor({50, 37, 3, 3}, 3), random_tensor({50}, 4), form);
+  const auto run = [&](DType type) {
+    const Tensor in = blocked::to_blocked(s.ctx, x, 1, type),
+                 residual = blocked::to_blocked(s.ctx, r, 0, type);
+    const Tensor y = blocked::to_blocked(s.ctx, r, 0, type);
+    blocked::conv2d(s.ctx, conv, {blocked::map_of(in), blocked::map_of(y), blocked::map_of(residual), {}});
+    return blocked::to_plain(s.ctx, y);
+  };
+  CHECK(bit_equal(run(DType::kBF16), rounded(run(DType::kF32))));
 }
 
 TEST_CASE("bf16: batch norm with activation agrees with f32 on the same values", "[blocked][bf16]") {

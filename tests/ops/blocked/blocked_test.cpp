@@ -290,6 +290,7 @@ TEST_CASE("winograd conv2d applies bias, activation and residual as the direct f
 TEST_CASE("winograd conv2d takes the form of fewer weights for many channels", "[blocked]") {
   CHECK(blocked::winograd_form(512, 256) == WinogradForm::kF4);
   CHECK(blocked::winograd_form(512, 512) == WinogradForm::kF2);
+  CHECK(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 512, 512, blocked::Element::kBF16) != nullptr);
   Context ctx(1);
   const Tensor w = random_tensor({32, 32, 3, 3}, 1);
   const auto floats = [&](WinogradForm form) {
@@ -305,4 +306,19 @@ TEST_CASE("winograd conv2d says what it does not take", "[blocked]") {
         std::string::npos);
   CHECK(std::string(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 3, 64)).find("32 channels") !=
         std::string::npos);
+}
+
+TEST_CASE("blocked: weights are gathered alike from rows and from a turned view", "[ops][blocked]") {
+  const int outs = GENERATE(8, 7), ins = GENERATE(16, 5), kernel = GENERATE(1, 3);
+  const Tensor weight = random_tensor({outs + 1, ins + 2, kernel, kernel}, 1);
+  const Tensor turned = weight.permute({1, 0, 2, 3}).contiguous().permute({1, 0, 2, 3});
+  const int64_t taps = kernel * kernel, width = outs + 3;
+  for (const Tensor& w : {weight, turned}) {
+    std::vector<float> to(size_t(taps * ins * width), 0.0f);
+    blocked::gather_weight(w, 1, outs, 2, ins, to.data(), ins * width, width);
+    for (int o = 0; o < outs; ++o)
+      for (int c = 0; c < ins; ++c)
+        for (int t = 0; t < int(taps); ++t)
+          REQUIRE(to[size_t((t * ins + c) * width + o)] == weight.at({o + 1, c + 2, t / kernel, t % kernel}));
+  }
 }
