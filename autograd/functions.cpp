@@ -54,9 +54,11 @@ Var conv2d(Tape& tape, const Var& x, const Var& weight, const Var& bias, const o
   const Var out = result(tape, y, {&x, &weight, &bias}, x.grad != nullptr ? gradient_halo(p) : 0);
   const bool weight_wanted = weight.grad != nullptr || bias.grad != nullptr;
   // The input is let go before its gradient is made, which may then take its memory.
-  const auto backward = [&tape, p, input = weight_wanted ? x.value : Tensor(), w = weight.value, gx = x.grad,
+  const auto backward = [&tape, p, input = weight_wanted && !x.again ? x.value : Tensor(),
+                         again = weight_wanted ? x.again : nullptr, w = weight.value, gx = x.grad,
                          gw = weight.grad, gb = bias.grad, gy = out.grad]() mutable {
     Context& ctx = tape.ctx();
+    if (again) input = again();
     if (input.defined()) {
       const profile::Scope scope("conv2d_wgrad");
       Tensor weights = gw != nullptr ? gw->sum(ctx) : Tensor::zeros(w.shape(), w.dtype(), ctx.allocator());
@@ -75,7 +77,7 @@ Var conv2d(Tape& tape, const Var& x, const Var& weight, const Var& bias, const o
 }
 
 Var batch_norm(Tape& tape, const Var& x, const Var& weight, const Var& bias, const RunningStats& running,
-               const ops::BatchNormTrain& p, Tensor y) {
+               const ops::BatchNormTrain& p, Tensor y, bool keep) {
   const Tensor& input = x.value;
   y = output(tape, y, input.shape(), input);
   const ops::BatchNormStats stats{weight.value, bias.value, running.mean, running.var};
@@ -84,7 +86,15 @@ Var batch_norm(Tape& tape, const Var& x, const Var& weight, const Var& bias, con
   };
   const ops::BatchNormSaved saved{vector(), vector()};
   ops::batch_norm_train_forward(tape.ctx(), tape.impls(), input, stats, p, saved, y);
-  const Var out = result(tape, y, {&x, &weight, &bias});
+  Var out = result(tape, y, {&x, &weight, &bias}, x.grad != nullptr ? x.grad->halo() : 0);
+  if (!keep && out.grad != nullptr)
+    out.again = [&ctx = tape.ctx(), &impls = tape.impls(), p, stats, saved, input,
+                 make = Gradient(y, y.halo())] {
+      const profile::Scope scope("batch_norm_again");
+      Tensor same = make.make(ctx);
+      ops::batch_norm_train_again(ctx, impls, input, stats, p, saved, same);
+      return same;
+    };
   record(tape, "batch_norm_grad", out,
          [&tape, p, stats, saved, input, gx = x.grad, gw = weight.grad, gb = bias.grad, gy = out.grad] {
            Context& ctx = tape.ctx();
@@ -218,18 +228,20 @@ Var concat(Tape& tape, std::span<const Var> inputs, Tensor y) {
   std::vector<std::pair<Grad, int64_t>> parts;  // gradient of an input, its first channel
   int64_t channel = 0;
   bool wanted = false;
+  int halo = 0;  // with which the gradients of inputs need no copies
   for (const Var& input : inputs) {
     values.push_back(input.value);
     shapes.push_back(input.value.shape());
     parts.emplace_back(input.grad, channel);
     channel += input.value.size(1);
     wanted = wanted || input.grad != nullptr;
+    if (input.grad != nullptr) halo = std::max(halo, input.grad->halo());
   }
   y = output(tape, y, ops::concat_shape(shapes), values[0]);
   ops::concat_forward(tape.ctx(), values, y);
   Var out{y, nullptr};
   if (!wanted || !tape.recording()) return out;
-  out.grad = std::make_shared<Gradient>(y);
+  out.grad = std::make_shared<Gradient>(y, halo);
   tape.record("concat_grad", {out.grad}, [&tape, parts, shapes, gy = out.grad] {
     for (size_t i = 0; i < parts.size(); ++i) {
       const auto& [g, first] = parts[i];

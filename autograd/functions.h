@@ -21,12 +21,13 @@ namespace mtyolo::autograd {
 
 Var conv2d(Tape& tape, const Var& x, const Var& weight, const Var& bias, const ops::Conv2d& p, Tensor y = {});
 
-// Moves `mean` and `var` unless p.frozen.
+// Moves `mean` and `var` unless p.frozen. Not `keep`: a convolution that reads the result makes it again from
+// x for its backward pass.
 struct RunningStats {
   Tensor mean, var;
 };
 Var batch_norm(Tape& tape, const Var& x, const Var& weight, const Var& bias, const RunningStats& running,
-               const ops::BatchNormTrain& p, Tensor y = {});
+               const ops::BatchNormTrain& p, Tensor y = {}, bool keep = true);
 
 Var activation(Tape& tape, const Var& x, const ops::Activation& p, Tensor y = {});
 Var max_pool2d(Tape& tape, const Var& x, const ops::MaxPool2d& p, Tensor y = {});

@@ -2,6 +2,7 @@
 // walks back through the records. A record is freed, with everything it kept, as soon as it is done.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -24,6 +25,7 @@ class Gradient {
 
   const Tensor& value() const { return value_; }  // undefined: nothing has arrived
   bool shared() const { return shared_; }         // others read the same elements: not to be written
+  int halo() const { return std::max(halo_, 0); }
 
   // Where a function writes its contribution, and how.
   struct Slot {
@@ -38,10 +40,9 @@ class Gradient {
   void give(Context& ctx, const Tensor& g, bool g_shared);
   bool takes(const Tensor& g) const;  // as the first one without a copy
   void clear();
+  Tensor make(Context& ctx) const;  // elements for such a value
 
  private:
-  Tensor make(Context& ctx) const;
-
   Shape shape_;
   DType dtype_;
   int halo_;  // -1: plain
@@ -53,6 +54,8 @@ class Gradient {
 struct Var {
   Tensor value;
   std::shared_ptr<Gradient> grad;  // null: not wanted
+  // Makes the value once more, bit for bit, for a backward pass that had better not keep it; empty: keep it.
+  std::function<Tensor()> again = {};
 };
 
 class Tape {

@@ -190,7 +190,7 @@ class TrainGraph::Impl::Pass {
     if (id != node.id) p.activation = std::get<ops::Activation>(g_.graph.nodes[size_t(id)].attrs);
     if (first_ && !p.frozen) ++*own.count.data<int64_t>();
     return autograd::batch_norm(tape_, in(node), var_of(own.weight), var_of(own.bias), {own.mean, own.var}, p,
-                                y);
+                                y, !g_.layout.value(id).again);
   }
   Var compute(const ops::Activation& p, const GraphNode& node, Tensor y) {
     return autograd::activation(tape_, in(node), p, y);

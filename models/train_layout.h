@@ -13,6 +13,7 @@ struct TrainValue {
   int last_use = -1;       // last node that reads it; the number of nodes for raw maps
   int parent = -1;         // concat whose buffer holds this value, -1 = none
   int parent_channel = 0;  // first channel in it
+  bool again = false;      // large and read by one convolution: made again instead of kept
   int halo = 0;            // of the buffer, for the convolutions that read any part of it
 };
 
@@ -43,6 +44,7 @@ class TrainLayout {
   void make_segments(const std::vector<int>& borders);
   void place_concats();
   void grow_halos();
+  void find_again();
 
   const Graph& graph_;
   std::vector<TrainValue> values_;

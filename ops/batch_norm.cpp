@@ -1,5 +1,6 @@
 #include "ops/batch_norm.h"
 
+#include "ops/blocked/training.h"
 #include "ops/checks.h"
 
 namespace mtyolo::ops {
@@ -41,6 +42,14 @@ void batch_norm_train_forward(Context& ctx, const Impls& impls, const Tensor& x,
   check_saved("batch_norm_train", saved, x);
   check_output("batch_norm_train", y, x.shape(), x);
   impls.choose<BatchNormTrainForward>({x, p}).run(ctx, x, stats, p, saved, y);
+}
+
+void batch_norm_train_again(Context& ctx, const Impls& impls, const Tensor& x, const BatchNormStats& stats,
+                            const BatchNormTrain& p, const BatchNormSaved& saved, Tensor& y) {
+  if (x.is_blocked()) return blocked::batch_norm_again(ctx, x, stats, p, saved, y);
+  BatchNormTrain still = p;
+  still.momentum = 0;
+  batch_norm_train_forward(ctx, impls, x, stats, still, saved, y);
 }
 
 void batch_norm_train_backward(Context& ctx, const Impls& impls, const Tensor& x, const Tensor& gy,

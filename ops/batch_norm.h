@@ -58,6 +58,9 @@ struct BatchNormTrainForward {
 };
 void batch_norm_train_forward(Context& ctx, const Impls& impls, const Tensor& x, const BatchNormStats& stats,
                               const BatchNormTrain& p, const BatchNormSaved& saved, Tensor& y);
+// y once more from what the forward pass saved; nothing moves.
+void batch_norm_train_again(Context& ctx, const Impls& impls, const Tensor& x, const BatchNormStats& stats,
+                            const BatchNormTrain& p, const BatchNormSaved& saved, Tensor& y);
 
 // gu = gy * activation'(u); gw[c] = sum gu * xhat, gb[c] = sum gu, with xhat = (x - mean) * inv_std;
 // gx = weight * inv_std * (gu - gb/count - xhat * gw/count); frozen: gx = weight * inv_std * gu.

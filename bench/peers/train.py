@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Times a training step of mtyolo beside PyTorch's: the same network, in the same minutes.
 
-  bench/peers/train.py --weights yolov7.pt --img-size 640 --batch-size 4 --threads 2
+  bench/peers/train.py --weights yolov7.pt --img-size 640 --batch-size 4 --threads 2 [--dtype bf16]
 
 The network for PyTorch is built here from the model description inside WEIGHTS (a file written by `mtyolo import`, which
 torch.load opens with weights_only=True), with its weights: channels-last, SGD with Nesterov momentum, and as loss a
 binary cross-entropy over the objectness of every cell, the part of the detection loss that touches every cell. Ours is
-the whole step: matching, detection loss, SGD and the averaged weights. Both run in turn as in run.py, whose table and
+the whole step: matching, detection loss, SGD and the averaged weights. With --dtype bf16 ours keeps maps in bf16, and
+PyTorch runs twice: under torch.autocast, and with weights in bf16 too. All run in turn as in run.py, whose table and
 virtual environment are used; results go to bench/results/<date>-train-<model>.json.
 """
 import argparse
@@ -124,22 +125,26 @@ def build_network(cfg, torch):
     return Network()
 
 
-def load_step(path, size, batch, threads):
+def load_step(path, size, batch, threads, variant):
+    """variant: fp32, autocast (weights f32, convolutions bf16) or bf16 (weights too)"""
     import torch
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = build_network(torch.load(path, weights_only=True)["cfg"], torch)
-    network = network.to(memory_format=torch.channels_last).train()
-    images = torch.rand(batch, 3, size, size).to(memory_format=torch.channels_last)
+    dtype = torch.bfloat16 if variant == "bf16" else torch.float32
+    network = network.to(dtype=dtype, memory_format=torch.channels_last).train()
+    images = torch.rand(batch, 3, size, size).to(dtype=dtype, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.937, nesterov=True, weight_decay=5e-4)
     bce = torch.nn.BCEWithLogitsLoss()
 
     def once():
         optimizer.zero_grad(set_to_none=True)
         loss = 0
-        for raw in network(images):
+        with torch.autocast("cpu", torch.bfloat16, enabled=variant == "autocast"):
+            maps = network(images)
+        for raw in maps:
             n, _, h, w = raw.shape
-            objectness = raw.view(n, 3, -1, h, w)[:, :, 4]
+            objectness = raw.view(n, 3, -1, h, w)[:, :, 4].float()
             loss = loss + bce(objectness, torch.zeros_like(objectness))
         loss.backward()
         optimizer.step()
@@ -152,26 +157,29 @@ def parse_arguments():
     parser.add_argument("--img-size", type=int, default=640)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--per-round", type=int, default=1)
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--python", default="", help="an interpreter that has torch; default: one made in build/")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main():
     args = parse_arguments()
     if args.serve:
-        run.answer_lines(load_step(str(args.weights), args.img_size, args.batch_size, args.threads))
+        run.answer_lines(load_step(str(args.weights), args.img_size, args.batch_size, args.threads, args.serve))
         return 0
     subprocess.run([str(ROOT / "mtyolo"), "build"], check=True)
     python = args.python or run.prepare_python(["torch"], True)
     shape = ["--img-size", str(args.img_size), "--batch-size", str(args.batch_size), "--threads", str(args.threads)]
-    engines = [
-        run.Engine("torch", [python, __file__, "--serve", "--weights", str(args.weights)] + shape, args.threads),
-        run.Engine("mtyolo", [str(ROOT / "mtyolo"), "bench", "train", str(args.weights), "--stdio"] + shape, args.threads),
-    ]
+    peers = {"torch": "fp32"} if args.dtype == "fp32" else {"torch-autocast": "autocast", "torch-bf16": "bf16"}
+    own = [str(ROOT / "mtyolo"), "bench", "train", str(args.weights), "--stdio", "--dtype", args.dtype]
+    engines = [run.Engine("mtyolo", own + shape, args.threads)]
+    for name, variant in peers.items():
+        command = [python, __file__, "--serve", variant, "--weights", str(args.weights)]
+        engines.append(run.Engine(name, command + shape, args.threads))
     for engine in engines:
         engine.ask(f"run {args.warmup}")
     for turn in range(args.rounds):
@@ -180,14 +188,15 @@ def main():
     for engine in engines:
         engine.close()
     results = sorted((e.result() for e in engines), key=lambda r: r["median_ms"])
-    print(f"{args.weights.stem}, {args.img_size}, batch {args.batch_size}, one training step, f32")
+    print(f"{args.weights.stem}, {args.img_size}, batch {args.batch_size}, one training step, {args.dtype}")
     print(run.table(args.threads, results))
-    peer, own = engines[0].result(), engines[1].result()
-    print(f"\nmtyolo: {own['median_ms'] / peer['median_ms']:.3f} of PyTorch's time, "
+    own, peer = engines[0].result(), next(r for r in results if r["name"] != "mtyolo")
+    print(f"\nmtyolo: {own['median_ms'] / peer['median_ms']:.3f} of the time of {peer['name']}, "
           f"{own['rss_mib'] / peer['rss_mib']:.3f} of its memory")
     now = datetime.datetime.now(datetime.timezone.utc)
-    out = ROOT / "bench" / "results" / f"{now:%Y-%m-%d}-train-{args.weights.stem}.json"
-    command = ["bench/peers/train.py", "--weights", args.weights.name] + shape
+    suffix = "" if args.dtype == "fp32" else "-bf16"
+    out = ROOT / "bench" / "results" / f"{now:%Y-%m-%d}-train-{args.weights.stem}{suffix}.json"
+    command = ["bench/peers/train.py", "--weights", args.weights.name, "--dtype", args.dtype] + shape
     out.write_text(json.dumps({"schema_version": 1, "kind": "bench_peers", "date": f"{now:%Y-%m-%dT%H:%M:%SZ}",
                                "machine": run.machine(), "command": " ".join(map(shlex.quote, command)),
                                "model": args.weights.name, "runs": [{"threads": args.threads, "results": results}]},

@@ -72,6 +72,12 @@ Map make_map(void* memory, int n, int channels, int h, int w, int halo, int pixe
   return m;
 }
 
+void reserve_scratch(Context& ctx, int64_t floats) {
+  std::vector<Tensor> all;
+  for (int i = 0; i < ctx.pool().size(); ++i)
+    all.push_back(Tensor::empty({floats}, DType::kF32, ctx.allocator()));
+}
+
 void zero_halo(Context& ctx, const Map& map) {
   const int halo = map.view.halo;
   if (halo == 0) return;

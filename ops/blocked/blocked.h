@@ -40,6 +40,10 @@ Map make_map(void* memory, int n, int channels, int h, int w, int halo, int pixe
              Element type = Element::kF32);
 void zero_halo(Context& ctx, const Map& map);
 
+// Before a loop whose tasks take scratch of so many floats each: then however many run at once, they find it
+// in the allocator's cache, and a loop that is repeated asks the system for nothing.
+void reserve_scratch(Context& ctx, int64_t floats);
+
 // The best kernels of this machine (or those named by the environment variable MTYOLO_ISA), and those of the
 // named instruction set ("baseline", "avx2", "avx512", "avx512bf16"; "neon"), nullptr if this machine cannot
 // run it.

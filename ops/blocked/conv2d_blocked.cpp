@@ -68,6 +68,8 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
     bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
   }
   const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
+  if (type_ == Element::kBF16)
+    reserve_scratch(ctx, int64_t(params_.kernel_h) * params_.kernel_w * kBlock * table.panel);
   ctx.pool().parallel_for(count, [&](int64_t i) { pack_panel(ctx, int(i), source); });
 }
 

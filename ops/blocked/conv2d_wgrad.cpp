@@ -88,6 +88,7 @@ class DirectWgrad {
     const int64_t part_floats = int64_t(w_.panels) * w_.blocks * pair_floats_;
     const Tensor memory = Tensor::empty({parts_, part_floats}, DType::kF32, ctx.allocator());
     float* sums = memory.data<float>();
+    if (x_.view.type == Element::kBF16) reserve_scratch(ctx, PairedPixels::memory_floats(*this));
     ctx.pool().parallel_for(int64_t(parts_) * groups_, [&](int64_t i) {
       const int part = int(i / groups_), group = int(i % groups_);
       run_part(ctx, part, group * w_.panels / groups_, (group + 1) * w_.panels / groups_,
@@ -170,9 +171,15 @@ class DirectWgrad {
    public:
     PairedPixels(Context& ctx, const DirectWgrad& wgrad, int panel_begin, int panel_end)
         : g_(wgrad), begin_(panel_begin), end_(panel_end) {
-      block_ = int64_t(g_.rows_) * divide_up(g_.columns_, 2) * kBlock;
+      block_ = block_pairs(g_);
       panel_ = g_.w_.table.panel / kBlock * block_;
-      memory_ = Tensor::empty({block_ + (end_ - begin_) * panel_}, DType::kI32, ctx.allocator());
+      memory_ = Tensor::empty({memory_floats(g_)}, DType::kI32, ctx.allocator());
+    }
+    static int64_t block_pairs(const DirectWgrad& g) {
+      return int64_t(g.rows_) * divide_up(g.columns_, 2) * kBlock;
+    }
+    static int64_t memory_floats(const DirectWgrad& g) {  // of the largest group of panels
+      return block_pairs(g) * (1 + divide_up(g.w_.panels, g.groups_) * (g.w_.table.panel / kBlock));
     }
 
     void run(const Piece& piece, bool add, float* sums) const {
@@ -254,6 +261,7 @@ class WinogradWgrad {
     const int all_rows = gy_.n * tile_rows_;
     for (int first = 0; first < all_rows; first += rows_)
       round(ctx, first, std::min(rows_, all_rows - first));
+    reserve_scratch(ctx, kBlock * 9 * w_.table.panel);
     ctx.pool().parallel_for(int64_t(w_.panels) * w_.blocks, [&](int64_t i) {
       const int panel = int(i / w_.blocks), block = int(i % w_.blocks);
       const Tensor g = Tensor::empty({kBlock, 9, w_.table.panel}, DType::kF32, ctx.allocator());

@@ -158,14 +158,13 @@ Moments join(const Partial& partial, const Pieces& pieces, int block) {
 
 const char* refuses(const Tensor& x) { return x.is_blocked() ? nullptr : "needs a blocked map"; }
 
-// y = activation(x * scale + bias), by channel.
-void apply(Context& ctx, const Tensor& x, const Vector& scale, const Vector& bias,
+// y = activation((x - mean) * scale + bias), by channel.
+void apply(Context& ctx, const Tensor& x, const Vector& mean, const Vector& scale, const Vector& bias,
            const Activation& activation, Tensor& y) {
   const Map from = map_of(x), to = map_of(y);
   const Pieces pieces(from);
-  const Vector zero(ctx, from);
   NormTask task;
-  task.mean = zero.data(), task.scale = scale.data(), task.bias = bias.data();
+  task.mean = mean.data(), task.scale = scale.data(), task.bias = bias.data();
   task.epilogue = to_epilogue(activation.kind), task.slope = activation.slope;
   run_passes(ctx, pieces,
              {{}, {}, [&](int block, int piece) {
@@ -264,6 +263,14 @@ void batch_norm_forward(Context& ctx, const Tensor& x, const BatchNormStats& sta
   zero_halo(ctx, to);
 }
 
+void batch_norm_again(Context& ctx, const Tensor& x, const BatchNormStats& stats, const BatchNormTrain& p,
+                      const BatchNormSaved& saved, Tensor& y) {
+  const Map map = map_of(x);
+  const Vector mean(ctx, map, saved.mean), scale(ctx, map, saved.inv_std), bias(ctx, map, stats.bias);
+  for (int c = 0; c < map.view.channels; ++c) scale.data()[c] *= stats.weight.data<float>()[c];
+  apply(ctx, x, mean, scale, bias, p.activation, y);
+}
+
 void batch_norm_backward(Context& ctx, const Tensor& x, const Tensor& gy, const BatchNormStats& stats,
                          const BatchNormTrain& p, const BatchNormSaved& saved, const BatchNormGrads& grads) {
   const Map from = map_of(x), out = map_of(gy), to = map_of(grads.gx.defined() ? grads.gx : gy);
@@ -317,7 +324,7 @@ void batch_norm_backward(Context& ctx, const Tensor& x, const Tensor& gy, const 
 
 void activation_forward(Context& ctx, const Tensor& x, const Activation& p, Tensor& y) {
   const Map map = map_of(x);
-  apply(ctx, x, Vector(ctx, map, 1), Vector(ctx, map), p, y);
+  apply(ctx, x, Vector(ctx, map), Vector(ctx, map, 1), Vector(ctx, map), p, y);
 }
 
 void activation_backward(Context& ctx, const Tensor& x, const Tensor& gy, const Activation& p, GradMode mode,
@@ -329,9 +336,9 @@ void activation_backward(Context& ctx, const Tensor& x, const Tensor& gy, const 
 void scale_shift_forward(Context& ctx, const Tensor& x, const Tensor& implicit, const ScaleShift& p,
                          Tensor& y) {
   const Map map = map_of(x);
-  const Vector vector(ctx, map, implicit);
-  if (p.kind == ImplicitKind::kAdd) apply(ctx, x, Vector(ctx, map, 1), vector, {}, y);
-  else apply(ctx, x, vector, Vector(ctx, map), {}, y);
+  const Vector vector(ctx, map, implicit), zero(ctx, map);
+  if (p.kind == ImplicitKind::kAdd) apply(ctx, x, zero, Vector(ctx, map, 1), vector, {}, y);
+  else apply(ctx, x, zero, vector, zero, {}, y);
 }
 
 void scale_shift_backward(Context& ctx, const Tensor& x, const Tensor& implicit, const Tensor& gy,

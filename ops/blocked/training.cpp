@@ -126,16 +126,16 @@ void max_pool2d_backward(Context& ctx, const Tensor& x, const Tensor& gy, const 
                          Tensor& gx) {
   const Map from = map_of(x), out = map_of(gy), to = map_of(gx);
   if (mode == GradMode::kOverwrite) fill_zero(ctx, to);
+  const int64_t lanes = int64_t(from.view.h) * out.view.w * kBlock;
+  const int64_t floats = 2 * lanes + int64_t(from.view.h) * from.view.w * kBlock;
+  reserve_scratch(ctx, floats);
   ctx.pool().parallel_for(int64_t(from.n) * from.blocks(), [&](int64_t i) {
     const int image = int(i / from.blocks()), block = int(i % from.blocks());
     PoolGradTask task{from.image(image), out.image(image), to.image(image), p.k, p.stride, p.pad,
                       nullptr,           nullptr,          nullptr};
-    const int64_t lanes = int64_t(from.view.h) * out.view.w * kBlock;
-    const Tensor best = Tensor::empty({lanes}, DType::kF32, ctx.allocator());
-    const Tensor column = Tensor::empty({lanes}, DType::kI32, ctx.allocator());
-    const Tensor sum =
-        Tensor::empty({int64_t(from.view.h) * from.view.w * kBlock}, DType::kF32, ctx.allocator());
-    task.best = best.data<float>(), task.column = column.data<int32_t>(), task.sum = sum.data<float>();
+    const Tensor memory = Tensor::empty({floats}, DType::kF32, ctx.allocator());
+    task.best = memory.data<float>(), task.sum = task.best + 2 * lanes;
+    task.column = reinterpret_cast<int32_t*>(task.best + lanes);
     kernels().max_pool_grad(task, block);
   });
 }

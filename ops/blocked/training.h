@@ -51,6 +51,8 @@ void conv2d_wgrad(Context& ctx, const Tensor& x, const Tensor& gy, const Conv2d&
 const char* batch_norm_refuses(const BatchNormTrainForward::Query& q);
 void batch_norm_forward(Context& ctx, const Tensor& x, const BatchNormStats& stats, const BatchNormTrain& p,
                         const BatchNormSaved& saved, Tensor& y);
+void batch_norm_again(Context& ctx, const Tensor& x, const BatchNormStats& stats, const BatchNormTrain& p,
+                      const BatchNormSaved& saved, Tensor& y);
 const char* batch_norm_grad_refuses(const BatchNormTrainBackward::Query& q);
 void batch_norm_backward(Context& ctx, const Tensor& x, const Tensor& gy, const BatchNormStats& stats,
                          const BatchNormTrain& p, const BatchNormSaved& saved, const BatchNormGrads& grads);

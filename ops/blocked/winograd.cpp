@@ -68,6 +68,7 @@ WinogradConv::WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bia
     bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
   }
   const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
+  reserve_scratch(ctx, kBlock * 9 * table.panel);
   ctx.pool().parallel_for(panels(), [&](int64_t i) { pack_panel(ctx, int(i), source); });
 }
 
@@ -91,6 +92,7 @@ void WinogradConv::pack_panel(Context& ctx, int panel, const Tensor& weight) {
 // Some tile rows and output panels of one image.
 struct WinogradConv::Part {
   int image, row_begin, row_end, panel_begin, panel_end;
+  int64_t scratch;  // floats of the largest part
 };
 
 void WinogradConv::run_part(Context& ctx, const ConvCall& call, const Part& part) const {
@@ -108,8 +110,7 @@ void WinogradConv::run_part(Context& ctx, const ConvCall& call, const Part& part
   task.out_blocks = std::min(part.panel_end * panel_blocks, out_blocks) - task.out_block;
   task.v_position = position_stride(blocks * task.tiles);
   task.m_position = position_stride(task.out_blocks * task.tiles);
-  const Tensor scratch = Tensor::empty({positions() * (task.v_position + task.m_position) + table_->panel},
-                                       DType::kF32, ctx.allocator());
+  const Tensor scratch = Tensor::empty({part.scratch}, DType::kF32, ctx.allocator());
   task.v = scratch.data<float>();
   task.m = task.v + positions() * task.v_position;
   float* no_bias = task.m + positions() * task.m_position;
@@ -160,12 +161,19 @@ void conv2d(Context& ctx, const WinogradConv& conv, const ConvCall& call) {
   whole.tile_row_end = (y.view.h + side - 1) / side;
   whole.tile_columns = (y.view.w + side - 1) / side;
   const Cut c = cut(whole, conv.positions(), y.n, panels, conv.table_->panel / kBlock, ctx.pool().size());
+  const auto most = [](int count, int parts) { return (count + parts - 1) / parts; };
+  const int64_t tiles = int64_t(most(whole.tile_row_end, c.chunks)) * whole.tile_columns;
+  const int out_blocks = most(panels, c.groups) * (conv.table_->panel / kBlock);
+  const int64_t scratch =
+      conv.positions() * (position_stride(x.blocks() * tiles) + position_stride(out_blocks * tiles)) +
+      conv.table_->panel;
+  reserve_scratch(ctx, scratch);
   ctx.pool().parallel_for(int64_t(y.n) * c.chunks * c.groups, [&](int64_t i) {
     const int group = int(i % c.groups), chunk = int(i / c.groups % c.chunks);
     conv.run_part(ctx, call,
                   {int(i / c.groups / c.chunks), chunk * whole.tile_row_end / c.chunks,
                    (chunk + 1) * whole.tile_row_end / c.chunks, group * panels / c.groups,
-                   (group + 1) * panels / c.groups});
+                   (group + 1) * panels / c.groups, scratch});
   });
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
@@ -52,6 +53,27 @@ TEST_CASE("allocator: the peak counts what was in use at once, not what was free
   CHECK(a.stats().peak_bytes == 192);
   CHECK(a.stats().in_use_bytes == 0);
   CHECK(a.stats().cached_bytes == 192);
+  a.release_cached();
+  CHECK(a.stats().cached_bytes == 0);
+}
+
+TEST_CASE("allocator: a large block is cut into small ones, which join again", "[core][allocator]") {
+  constexpr size_t kMib = 1 << 20;
+  Allocator a;
+  char* const whole = static_cast<char*>(a.allocate(8 * kMib));
+  a.free(whole, 8 * kMib);
+  const std::vector<size_t> sizes{3 * kMib, kMib, 2 * kMib, 2 * kMib};
+  std::vector<size_t> order{0, 1, 2, 3};
+  do {
+    std::vector<void*> parts;
+    for (const size_t size : sizes) parts.push_back(a.allocate(size));
+    CHECK(parts == std::vector<void*>{whole, whole + 3 * kMib, whole + 4 * kMib, whole + 6 * kMib});
+    for (const size_t i : order) a.free(parts[i], sizes[i]);
+    CHECK(a.stats().cached_bytes == 8 * kMib);
+  } while (std::next_permutation(order.begin(), order.end()));
+  CHECK(a.allocate(8 * kMib) == whole);
+  CHECK(a.stats().system_requests == 1);
+  a.free(whole, 8 * kMib);
   a.release_cached();
   CHECK(a.stats().cached_bytes == 0);
 }

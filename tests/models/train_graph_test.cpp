@@ -370,8 +370,8 @@ TEST_CASE("what is frozen keeps its bits and costs no backward pass", "[train_gr
     CHECK((largest(p.grad) == 0) == in_trunk(p.name));
   }
   whole.step(images);
-  // Nothing below the lowest trained row is kept.
-  CHECK(head.peak() < 0.5 * whole.peak());
+  // Nothing below the lowest trained row is kept; the whole keeps no large maps of its first rows either.
+  CHECK(head.peak() < 0.55 * whole.peak());
 }
 
 TEST_CASE("a batch norm frozen by name uses its running statistics and is trained all the same",
@@ -438,9 +438,9 @@ TEST_CASE("bf16 refuses implementations that know no bf16 maps", "[train_graph]"
 }
 
 TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]") {
-  // One thread: more of them warm up when they first happen to need the same scratch at once.
   const bool recompute = GENERATE(false, true);
-  Training t(narrow("yolov7", 0.125), false, {.recompute = recompute}, 1);
+  const DType dtype = GENERATE(DType::kF32, DType::kBF16);
+  Training t(narrow("yolov7", 0.125), false, {.recompute = recompute, .dtype = dtype}, GENERATE(1, 2, 5));
   const Tensor images = random_images({2, 3, 64, 96});
   t.step(images);
   const AllocatorStats warm = t.ctx.allocator()->stats(), host = host_allocator()->stats();
@@ -452,7 +452,7 @@ TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]
 
 // PyTorch keeps, until their gradients are computed, the output of each convolution, batch norm, activation
 // and concat; and those of other layers that are counted here too.
-TEST_CASE("a step of yolov7 takes at most 0.8 of the memory that PyTorch needs for its values",
+TEST_CASE("a step of yolov7 takes at most 0.75 of the memory that PyTorch needs for its values",
           "[train_graph]") {
   Training t(narrow("yolov7", 0.5));
   const int64_t side = 256;
@@ -462,7 +462,7 @@ TEST_CASE("a step of yolov7 takes at most 0.8 of the memory that PyTorch needs f
   for (const GraphNode& node : t.model.graph.nodes)
     theirs += double(shapes[size_t(node.id)].numel()) * sizeof(float);
   WARN("yolov7: " << t.peak() / 1048576 << " MiB, PyTorch " << theirs / 1048576 << " MiB");
-  CHECK(t.peak() < 0.8 * theirs);
+  CHECK(t.peak() < 0.75 * theirs);
 }
 
 TEST_CASE("heads with no gradient leave their parameters alone, and auxiliary maps train theirs",
