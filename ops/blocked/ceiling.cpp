@@ -4,7 +4,7 @@
 
 namespace mtyolo::ops::blocked {
 
-const Ceiling& ceiling(Element type) {
+const Ceiling& ceiling([[maybe_unused]] Element type) {
 #if defined(__x86_64__)
   const std::string_view isa = kernels().isa;
   if (isa == "avx512bf16" && type == Element::kBF16) return avx512bf16::kCeiling;
