@@ -4,8 +4,9 @@
 #include "cli/bench_kernels.h"
 #include "core/random.h"
 #include "core/storage.h"
-#include "cuda/conv_cudnn.h"
 #include "cuda/conv_tuning.h"
+#include "data/letterbox.h"
+#include "models/plan/device_network.h"
 #include "ops/device/training_kernels.h"
 
 namespace mtyolo::cli {
@@ -14,10 +15,10 @@ namespace {
 constexpr int kAlign = 16;  // bytes of a pixel's beginning
 constexpr int kRuns = 10;   // between two ends of a measurement, which cost some themselves
 
-KernelActivation activation_of(const ops::Activation& a) {
-  return a.kind == ops::ActivationKind::kSilu        ? KernelActivation::kSilu
-         : a.kind == ops::ActivationKind::kLeakyRelu ? KernelActivation::kLeakyRelu
-                                                     : KernelActivation::kNone;
+KernelActivation activation_of(const KernelCase& c) {
+  models::GraphNode node;
+  node.scope = c.name();
+  return models::kernel_activation(node, c.activation);
 }
 
 class DeviceRunner : public KernelRunner {
@@ -29,12 +30,7 @@ class DeviceRunner : public KernelRunner {
         training_(*backend_.kernels->training()),
         forward_(conv_providers(backend_, nullptr)),
         dgrad_(dgrad_providers(backend_)),
-        wgrad_(wgrad_providers(backend_)) {
-    std::string why;
-    if (wgrad_.size() == 1) return;
-    if (auto library = make_cudnn_conv<ConvWgradArgs>({.gw_of_math = true}, &why))
-      wgrad_[1] = std::move(library);
-  }
+        wgrad_(wgrad_providers(backend_, {.gw_of_math = true})) {}
 
   std::optional<KernelRun> prepare(const KernelCase& c) override {
     keep_.clear();
@@ -146,7 +142,7 @@ class DeviceRunner : public KernelRunner {
       return run;
     }
     a.epilogue.bias = floats(a.y.c);
-    a.epilogue.activation = activation_of(c.activation);
+    a.epilogue.activation = activation_of(c);
     return by_each(c, forward_, a);
   }
 
@@ -175,7 +171,7 @@ class DeviceRunner : public KernelRunner {
     const int64_t n = c.x[1];
     BnActArgs args;
     args.norm = {floats(n), floats(n), floats(n), floats(n), floats(n), floats(n), floats(n)};
-    args.activation = activation_of(c.activation);
+    args.activation = activation_of(c);
     args.y = map(c.x), args.a = args.gy = map(c.x), args.ga = map(c.x);
     args.grad_weight = floats(n), args.grad_bias = floats(n), args.sums = floats(2 * n);
     args.workspace = static_cast<float*>(zeros(t.bn_workspace(args.y)));
@@ -246,13 +242,14 @@ class DeviceRunner : public KernelRunner {
   }
 
   KernelRun letterbox(const KernelCase& c) {
-    const double scale = std::min(double(c.y[2]) / double(c.x[2]), double(c.y[3]) / double(c.x[3]));
     const auto* pixels = static_cast<const uint8_t*>(take(std::vector<char>(size_t(c.x.numel()), 77)));
     KernelMap y = map(c.y);
     y.c = y.pixel_stride;
-    LetterboxImage p{pixels, int(c.x[3]), int(c.x[2]), int(double(c.x[3]) * scale),
-                     int(double(c.x[2]) * scale)};
-    p.left = (y.w - p.new_w) / 2, p.top = (y.h - p.new_h) / 2;
+    const data::ImageSize size{int(c.x[3]), int(c.x[2])};
+    const data::LetterboxPlan plan =
+        data::plan_letterbox(size, {.width = y.w, .height = y.h, .auto_pad = false});
+    const LetterboxImage p{pixels,    size.width, size.height, plan.scaled_width, plan.scaled_height,
+                           plan.left, plan.top};
     KernelRun run = timed(name_of(c), [&t = training_, p, y](KernelStream s) {
       t.letterbox(s, {&p, 1}, y, 1);
     });

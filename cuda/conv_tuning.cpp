@@ -214,8 +214,8 @@ template <class Args>
 ConvProvidersOf<Args> grad_providers(const DeviceBackend& backend, const char* name,
                                      const char* (*refuses)(const Args&),
                                      std::vector<ConvConfig> (*configs)(const Args&, int, size_t),
-                                     size_t (*workspace)(const Args&),
-                                     void (*run)(KernelStream, const Args&)) {
+                                     size_t (*workspace)(const Args&), void (*run)(KernelStream, const Args&),
+                                     const CudnnOptions& cudnn) {
   ConvProvidersOf<Args> providers;
   const auto configs_here = [configs, device = backend.session->info()](const Args& args) {
     return configs(args, device.multiprocessors, device.shared_bytes_per_block);
@@ -224,7 +224,7 @@ ConvProvidersOf<Args> grad_providers(const DeviceBackend& backend, const char* n
       OwnKernel<Args>{backend.kernels->prefix() + name, refuses, configs_here, workspace, run}));
   std::string why;
   if (backend.session->device().kind != DeviceKind::kCuda) return providers;
-  if (auto library = make_cudnn_conv<Args>({}, &why)) providers.push_back(std::move(library));
+  if (auto library = make_cudnn_conv<Args>(cudnn, &why)) providers.push_back(std::move(library));
   return providers;
 }
 
@@ -279,15 +279,14 @@ ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::stri
 
 ConvProvidersOf<ConvDgradArgs> dgrad_providers(const DeviceBackend& backend) {
   const TrainingKernels& k = *backend.kernels->training();
-  return grad_providers<ConvDgradArgs>(
-      backend, ".dgrad", k.conv_dgrad_refuses, k.conv_dgrad_configs,
-      [](const ConvDgradArgs&) { return size_t{0}; }, k.conv_dgrad);
+  return grad_providers<ConvDgradArgs>(backend, ".dgrad", k.conv_dgrad_refuses, k.conv_dgrad_configs,
+                                       [](const ConvDgradArgs&) { return size_t{0}; }, k.conv_dgrad, {});
 }
 
-ConvProvidersOf<ConvWgradArgs> wgrad_providers(const DeviceBackend& backend) {
+ConvProvidersOf<ConvWgradArgs> wgrad_providers(const DeviceBackend& backend, const CudnnOptions& cudnn) {
   const TrainingKernels& k = *backend.kernels->training();
   return grad_providers<ConvWgradArgs>(backend, ".wgrad", k.conv_wgrad_refuses, k.conv_wgrad_configs,
-                                       k.conv_wgrad_workspace, k.conv_wgrad);
+                                       k.conv_wgrad_workspace, k.conv_wgrad, cudnn);
 }
 
 std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvProviders& providers) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cuda/autotune.h"
+#include "cuda/conv_cudnn.h"
 #include "ops/device/conv_provider.h"
 #include "ops/device/kernels.h"
 
@@ -28,7 +29,7 @@ ConvProviders conv_providers(const DeviceBackend& backend, std::vector<std::stri
 // Of its gradients: "cuda.dgrad" or "cuda.wgrad", then cuDNN on a GPU where it is there. The kernels have a
 // training().
 ConvProvidersOf<ConvDgradArgs> dgrad_providers(const DeviceBackend& backend);
-ConvProvidersOf<ConvWgradArgs> wgrad_providers(const DeviceBackend& backend);
+ConvProvidersOf<ConvWgradArgs> wgrad_providers(const DeviceBackend& backend, const CudnnOptions& cudnn = {});
 
 // All that a measured time depends on, as one line: the operation, device, versions.
 std::string conv_key(const ConvArgs& args, const DeviceInfo& device, const ConvProviders& providers);

@@ -93,7 +93,8 @@ TEST_CASE("bench: --stdio answers the lines of a referee", "[cli][bench]") {
     !MTYOLO_HAS_FEATURE(address_sanitizer) && !MTYOLO_HAS_FEATURE(thread_sanitizer)
 TEST_CASE("bench: yolov7 takes at most 450 MiB, 300 with --low-memory", "[cli][bench]") {
   const auto weights = shared_folder() / "goldens/checkpoint/yolov7/yolov7.pt";
-  if (!std::filesystem::exists(weights)) MTYOLO_SKIP("no golden data");
+  if (!std::filesystem::exists(weights))
+    MTYOLO_SKIP("no golden data");  // its weights are no part of the project
   std::vector<std::string> words{"bench", "model", weights.string(), "--threads", "2", "--stdio"};
   const auto peak_mib = [&] {
     const std::string out = run_mtyolo(words, "quit\n").out;

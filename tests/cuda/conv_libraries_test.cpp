@@ -217,7 +217,8 @@ TEST_CASE("cuda_host: cuDNN plans our graphs for a GPU that is not here") {
       "isTccDriver": 0, "supportCoopLaunch": 1})";
   std::string why;
   if (cudnn::api(&why) == nullptr) MTYOLO_SKIP(why);  // the library itself is asked to plan
-  if (cudnn::api(&why)->version() < 90800) MTYOLO_SKIP("this cuDNN plans for no device that is not here");
+  if (cudnn::api(&why)->version() < 90800)
+    MTYOLO_SKIP("this cuDNN plans for no device that is not here");  // and no device is here
   const auto provider = make_cudnn_conv(options, &why);
   REQUIRE(provider != nullptr);
   ConvArgs args = conv_args(KernelMath::kF16);

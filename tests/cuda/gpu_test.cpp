@@ -65,7 +65,7 @@ struct Subject {
 }  // namespace
 
 TEST_CASE("gpu: implementations of a convolution agree, and the fastest runs as a graph") {
-  if (const std::string absence = cuda_absence(); !absence.empty()) MTYOLO_SKIP(absence);
+  if (const std::string absence = cuda_absence(); !absence.empty()) MTYOLO_SKIP(absence);  // no device
   const DeviceBackend backend{open_cuda_session(0), cuda::make_device_kernels()};
   DeviceSession& session = *backend.session;
   std::vector<std::string> absent;
