@@ -21,6 +21,13 @@ bool all_finite(const float* values, int64_t count) {
   return largest < 0x7f800000;
 }
 
+// Sorts like (confidence descending, candidate order ascending).
+uint64_t sort_key(float confidence, size_t index) {
+  const auto bits = std::bit_cast<uint32_t>(confidence + 0.0f);  // + 0: minus zero equals zero
+  const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  return uint64_t(~ascending) << 32 | uint64_t(index);
+}
+
 // Collects the candidates of rows that passed the objectness test.
 class RowReader {
  public:
@@ -29,7 +36,9 @@ class RowReader {
         class_ids_(class_ids),
         head_(head),
         out_(out),
-        scores_(class_ids.size()),
+        first_(out.size()),
+        threshold_(p.conf_thres),
+        scores_((class_ids.size() + kLanes - 1) / kLanes * kLanes, kNever),
         wanted_(class_ids.size(), 1) {
     if (p.classes.empty()) return;
     for (size_t c = 0; c < class_ids.size(); ++c)
@@ -37,7 +46,7 @@ class RowReader {
   }
 
   void read(const float* row) {
-    const size_t classes = scores_.size();
+    const size_t classes = class_ids_.size();
     if (!all_finite(row, kBoxColumns + int64_t(classes))) return;
     Detection box{.x1 = row[0] - row[2] / 2,
                   .y1 = row[1] - row[3] / 2,
@@ -49,14 +58,46 @@ class RowReader {
     const bool objectness_alone = classes == 1 && p_.one_class_score_is_objectness;
     for (size_t c = 0; c < classes; ++c)
       scores_[c] = objectness_alone ? row[4] : row[4] * row[kBoxColumns + c];
-    if (p_.multi_label)
-      for (size_t c = 0; c < classes; ++c) add(box, c);
-    else add(box, size_t(std::max_element(scores_.begin(), scores_.end()) - scores_.begin()));
+    // Lanes side by side run on whole vectors.
+    std::array<float, kLanes> best;
+    best.fill(kNever);
+    for (size_t c = 0; c < scores_.size(); c += kLanes)
+      for (size_t k = 0; k < kLanes; ++k) best[k] = scores_[c + k] > best[k] ? scores_[c + k] : best[k];
+    const float largest = *std::max_element(best.begin(), best.end());
+    if (!(largest > threshold_)) return;
+    if (p_.multi_label) add_all(box);
+    else add(box, size_t(std::find(scores_.begin(), scores_.end(), largest) - scores_.begin()));
+  }
+
+  // Drops what nms_select cannot reach, and from here on whatever is not better than its last place.
+  void prune() {
+    const size_t limit = size_t(std::max(p_.max_nms, 1));
+    if (out_.size() - first_ <= std::max(2 * limit, kPruneFrom)) return;
+    std::vector<uint64_t> keys(out_.size() - first_);
+    for (size_t i = 0; i < keys.size(); ++i) keys[i] = sort_key(out_[first_ + i].confidence, i);
+    std::nth_element(keys.begin(), keys.begin() + std::ptrdiff_t(limit - 1), keys.end());
+    const uint64_t last = keys[limit - 1];
+    threshold_ = out_[first_ + size_t(last & UINT32_MAX)].confidence;
+    size_t kept = first_;
+    for (size_t i = 0; i < keys.size(); ++i)
+      if (sort_key(out_[first_ + i].confidence, i) <= last) out_[kept++] = out_[first_ + i];
+    out_.resize(kept);
   }
 
  private:
+  static constexpr size_t kLanes = 32, kPruneFrom = 1 << 16;
+  static constexpr float kNever = -std::numeric_limits<float>::infinity();
+
+  void add_all(Detection& box) {
+    for (size_t first = 0; first < scores_.size(); first += kLanes) {
+      int hits = 0;
+      for (size_t k = 0; k < kLanes; ++k) hits += scores_[first + k] > threshold_ ? 1 : 0;
+      for (size_t c = first; hits != 0 && c < std::min(first + kLanes, class_ids_.size()); ++c) add(box, c);
+    }
+  }
+
   void add(Detection& box, size_t c) {
-    if (!(scores_[c] > p_.conf_thres) || !wanted_[c]) return;
+    if (!(scores_[c] > threshold_) || !wanted_[c]) return;
     box.confidence = scores_[c];
     box.class_id = class_ids_[c];
     out_.push_back(box);
@@ -66,30 +107,38 @@ class RowReader {
   std::span<const int> class_ids_;
   int head_;
   std::vector<Detection>& out_;
+  size_t first_;  // of out, in this call
+  float threshold_;
   std::vector<float> scores_;
   std::vector<char> wanted_;
 };
 
-// Sorts like (confidence descending, candidate order ascending).
-uint64_t sort_key(float confidence, size_t index) {
-  const auto bits = std::bit_cast<uint32_t>(confidence + 0.0f);  // + 0: minus zero equals zero
-  const uint32_t ascending = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-  return uint64_t(~ascending) << 32 | uint64_t(index);
-}
-
-// The order in which candidates are visited: the `limit` best.
-std::vector<uint64_t> visiting_order(const std::vector<Detection>& candidates, size_t limit) {
-  MTYOLO_CHECK(candidates.size() <= UINT32_MAX, "nms: {} candidates, the limit is {}", candidates.size(),
-               UINT32_MAX);
-  std::vector<uint64_t> keys(candidates.size());
-  for (size_t i = 0; i < keys.size(); ++i) keys[i] = sort_key(candidates[i].confidence, i);
-  if (keys.size() > limit) {
-    std::nth_element(keys.begin(), keys.begin() + std::ptrdiff_t(limit), keys.end());
-    keys.resize(limit);
+// The candidates as they are visited, the `limit` best. Few of them are, mostly: they are sorted as needed.
+class VisitingOrder {
+ public:
+  VisitingOrder(const std::vector<Detection>& candidates, size_t limit) : keys_(candidates.size()) {
+    MTYOLO_CHECK(candidates.size() <= UINT32_MAX, "nms: {} candidates, the limit is {}", candidates.size(),
+                 UINT32_MAX);
+    for (size_t i = 0; i < keys_.size(); ++i) keys_[i] = sort_key(candidates[i].confidence, i);
+    limit_ = std::min(limit, keys_.size());
   }
-  std::sort(keys.begin(), keys.end());
-  return keys;
-}
+  // The index of the next one.
+  std::optional<size_t> next() {
+    if (next_ == limit_) return {};
+    if (next_ == sorted_) {
+      sorted_ = std::min(std::max(kFirst, 4 * sorted_), limit_);
+      const auto begin = keys_.begin() + std::ptrdiff_t(next_), end = keys_.begin() + std::ptrdiff_t(sorted_);
+      if (end != keys_.end()) std::nth_element(begin, end, keys_.end());
+      std::sort(begin, end);
+    }
+    return size_t(keys_[next_++] & UINT32_MAX);
+  }
+
+ private:
+  static constexpr size_t kFirst = 1024;
+  std::vector<uint64_t> keys_;
+  size_t next_ = 0, sorted_ = 0, limit_ = 0;
+};
 
 // The boxes kept of one class, one array per coordinate so that the comparison runs on whole vectors.
 class KeptBoxes {
@@ -157,6 +206,7 @@ void nms_candidates(const Tensor& predictions, const NmsParams& p, std::span<con
       for (int64_t c = 0; c < columns && column_step != 1; ++c) copy[size_t(c)] = row[c * column_step];
       reader.read(column_step == 1 ? row : copy.data());
     }
+    reader.prune();
   }
 }
 
@@ -165,9 +215,11 @@ std::vector<Detection> nms_select(std::vector<Detection> candidates, const NmsPa
   const float limit = float_at_most(p.iou_thres);
   std::unordered_map<int, KeptBoxes> kept;
   std::vector<Detection> result;
-  for (const uint64_t key : visiting_order(candidates, max_nms)) {
-    if (result.size() >= max_det) break;
-    const Detection& d = candidates[size_t(key & UINT32_MAX)];
+  VisitingOrder order(candidates, max_nms);
+  while (result.size() < max_det) {
+    const std::optional<size_t> index = order.next();
+    if (!index) break;
+    const Detection& d = candidates[*index];
     KeptBoxes& of_class = kept[p.agnostic ? 0 : d.class_id];
     if (of_class.suppress(d, limit)) continue;
     of_class.add(d);

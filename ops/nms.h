@@ -37,8 +37,8 @@ struct NmsParams {
 //   score, or objectness alone when nc = 1 (see NmsParams). Rows whose numbers are not finite are dropped.
 //   Any strides. class_ids   maps a column to the class id written into the result (size nc), and is what
 //   `classes` filters.
-// Appends to `out`. Throws Error when predictions are not [rows, 6 or more] f32 or class_ids has another
-// size.
+// Appends to `out`, of very many only those that nms_select may visit. Throws Error when predictions are not
+// [rows, 6 or more] f32 or class_ids has another size.
 void nms_candidates(const Tensor& predictions, const NmsParams& p, std::span<const int> class_ids, int head,
                     std::vector<Detection>& out);
 

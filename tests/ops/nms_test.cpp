@@ -75,9 +75,26 @@ TEST_CASE("nms: crowds with ties are thinned as by the definition", "[ops][nms]"
   p.agnostic = GENERATE(true, false);
   p.iou_thres = GENERATE(0.0, 0.3, 0.6, 1.0);
   p.max_det = GENERATE(5, 10000);
-  p.max_nms = GENERATE(400, 30000);
-  const auto all = crowd(700, classes, 9);
+  p.max_nms = GENERATE(400, 1100, 30000);
+  const auto all = crowd(1200, classes, 9);
   CHECK(equal(ops::nms_select(all, p), greedy(all, p)));
+}
+
+TEST_CASE("nms: of a flood of candidates the best are found, ties included", "[ops][nms]") {
+  NmsParams p{.conf_thres = 0, .iou_thres = 1, .multi_label = true, .max_det = 500};
+  p.max_nms = GENERATE(300, 1000, 30000);
+  const int rows = 900, classes = 80;  // 72,000 candidates
+  RandomStream r(3, 0, 0);
+  std::vector<std::vector<float>> values;
+  std::vector<Detection> all;
+  for (int i = 0; i < rows; ++i) {
+    auto& row = values.emplace_back(std::vector<float>{float(i), 0, 2, 2, 1});
+    for (int c = 0; c < classes; ++c) {
+      row.push_back(float(1 + r.below(999)) / 1024);
+      all.push_back({float(i - 1), -1, float(i + 1), 1, row.back(), c, 0});
+    }
+  }
+  CHECK(equal(ops::nms(predictions(values), p), greedy(all, p)));
 }
 
 TEST_CASE("nms: both thresholds are strict", "[ops][nms]") {
