@@ -150,18 +150,7 @@ void space_to_depth(Context& ctx, const Map& x, const Map& y) {
   MTYOLO_CHECK(x.view.h == 2 * y.view.h && x.view.w == 2 * y.view.w && y.view.channels == 4 * x.view.channels,
                "space_to_depth: [{},{},{}] does not become [{},{},{}]", x.view.channels, x.view.h, x.view.w,
                y.view.channels, y.view.h, y.view.w);
-  ctx.pool().parallel_for(int64_t(y.n) * y.view.h, [&](int64_t i) {
-    const MapView from = x.image(int(i / y.view.h)), to = y.image(int(i / y.view.h));
-    const int row = int(i % y.view.h);
-    with_type(to, [&](auto value) {
-      using T = decltype(value);
-      for (int b = 0; b < 4; ++b)
-        for (int c = 0; c < from.channels; ++c)
-          for (int j = 0; j < to.w; ++j)
-            *element<T>(to, b * from.channels + c, row, j) =
-                *element<T>(from, c, 2 * row + b % 2, 2 * j + b / 2);
-    });
-  });
+  for_depth(ctx, y, x, [](auto& deep, auto wide) { deep = wide; });
 }
 
 void pack(Context& ctx, const Tensor& nchw, const Map& map) {

@@ -35,22 +35,6 @@ void add_or_copy(Context& ctx, const Map& from, const Map& to, GradMode mode) {
   else upsample(ctx, from, 1, result_of(ctx, to, mode));
 }
 
-// Calls f(element of the 4C map, element of the C map) for the rows of space_to_depth.
-template <class F>
-void for_depth(Context& ctx, const Map& deep, const Map& wide, F&& f) {
-  ctx.pool().parallel_for(int64_t(deep.n) * deep.view.h, [&](int64_t i) {
-    const MapView d = deep.image(int(i / deep.view.h)), w = wide.image(int(i / deep.view.h));
-    const int row = int(i % deep.view.h);
-    with_type(d, [&](auto value) {
-      using T = decltype(value);
-      for (int b = 0; b < 4; ++b)
-        for (int c = 0; c < w.channels; ++c)
-          for (int j = 0; j < d.w; ++j)
-            f(*element<T>(d, b * w.channels + c, row, j), *element<T>(w, c, 2 * row + b % 2, 2 * j + b / 2));
-    });
-  });
-}
-
 // Calls f(rows, elements of the map, count) for runs of channels that are neighbours in both.
 template <class F>
 void for_head_rows(Context& ctx, const Map& raw, int anchors, float* rows, F&& f) {
@@ -207,9 +191,19 @@ void concat_backward(Context& ctx, const Tensor& gy, int first, GradMode mode, T
 }
 
 void space_to_depth_forward(Context& ctx, const Tensor& x, Tensor& y) {
-  if (!x.is_blocked()) return space_to_depth_forward(ctx, to_blocked(ctx, x, 0, y.dtype()), y);
-  for_depth(ctx, result_of(ctx, map_of(y), GradMode::kOverwrite), map_of(x),
-            [](auto& deep, auto wide) { deep = wide; });
+  const Map to = result_of(ctx, map_of(y), GradMode::kOverwrite);
+  if (x.is_blocked()) return space_to_depth(ctx, map_of(x), to);
+  const int channels = int(x.size(1));
+  ctx.pool().parallel_for(int64_t(to.n) * to.view.h, [&](int64_t i) {
+    const int64_t image = i / to.view.h;
+    const auto row_of = [&](int c, int row) {
+      return x.data<float>() + image * x.stride(0) + c * x.stride(1) + row * x.stride(2);
+    };
+    with_type(to.view, [&]<class T>(T) {
+      depth_row<T>(to.image(int(image)), int(i % to.view.h), channels, row_of, x.stride(3),
+                   [](T& deep, float wide) { deep = T(wide); });
+    });
+  });
 }
 
 void space_to_depth_backward(Context& ctx, const Tensor& gy, GradMode mode, Tensor& gx) {

@@ -113,4 +113,29 @@ void for_blocks(Context& ctx, const Map& map, F&& f) {
   });
 }
 
+// A row of space_to_depth: calls f(element of the map with 4 times the channels, element of the other), which
+// row_of(channel, row) gives at column 0, its columns lying `step` apart. Short pieces stay in the cache.
+template <class T, class Rows, class F>
+void depth_row(const MapView& deep, int row, int channels, Rows&& row_of, int64_t step, F&& f) {
+  constexpr int kPiece = 64;
+  for (int first = 0; first < deep.w; first += kPiece)
+    for (int b = 0; b < 4; ++b)
+      for (int c = 0; c < channels; ++c) {
+        T* d = element<T>(deep, b * channels + c, row, first);
+        auto* w = row_of(c, 2 * row + b % 2) + (2 * first + b / 2) * step;
+        for (int j = 0; j < std::min(kPiece, deep.w - first); ++j, d += deep.pixel, w += 2 * step) f(*d, *w);
+      }
+}
+template <class F>
+void for_depth(Context& ctx, const Map& deep, const Map& wide, F&& f) {
+  ctx.pool().parallel_for(int64_t(deep.n) * deep.view.h, [&](int64_t i) {
+    const int image = int(i / deep.view.h), row = int(i % deep.view.h);
+    const MapView to = deep.image(image), from = wide.image(image);
+    with_type(to, [&]<class T>(T) {
+      depth_row<T>(
+          to, row, from.channels, [&](int c, int r) { return element<T>(from, c, r, 0); }, from.pixel, f);
+    });
+  });
+}
+
 }  // namespace mtyolo::ops::blocked
