@@ -103,8 +103,13 @@ void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y) {
   const Shape want = max_pool2d_shape({x.n, x.view.channels, x.view.h, x.view.w}, p);
   MTYOLO_CHECK(want == Shape({y.n, y.view.channels, y.view.h, y.view.w}), "max_pool2d: expected y of {}",
                want);
+  const int64_t floats = p.k > p.stride ? int64_t(x.view.h) * y.view.w * kBlock : 0;
+  reserve_scratch(ctx, floats);
   for_blocks(ctx, y, [&](int image, int begin, int end) {
-    kernels().max_pool({x.image(image), y.image(image), p.k, p.stride, p.pad}, begin, end);
+    const Tensor memory = Tensor::empty({floats}, DType::kF32, ctx.allocator());
+    kernels().max_pool(
+        {x.image(image), y.image(image), p.k, p.stride, p.pad, floats > 0 ? memory.data<float>() : nullptr},
+        begin, end);
   });
 }
 

@@ -117,6 +117,7 @@ struct NormTask {
 struct PoolTask {
   MapView x, y;
   int32_t k = 2, stride = 2, pad = 0;
+  float* best = nullptr;  // for windows that overlap: [x.h][y.w][16]
 };
 
 // Gradient of max pooling for one block; gx holds zeros or the sum so far. The buffers are for windows that

@@ -27,26 +27,57 @@ namespace {
 // The larger value; NaN wins, as in the reference op.
 inline Vec max_nan(Vec a, Vec b) { return ((b > a) | (b != b)) ? b : a; }
 
+// Windows that overlap: the largest of each row's part of a window, then of these.
+template <class T>
+void pool_by_rows(const PoolTask& task, int block) {
+  const MapView &x = task.x, &y = task.y;
+  const int row_floats = y.w * kBlock;
+  for (int row = 0; row < x.h; ++row)
+    for (int j = 0; j < y.w; ++j) {
+      const int first = larger(j * task.stride - task.pad, 0);
+      const int last = smaller(j * task.stride - task.pad + task.k, x.w);
+      for (int c = 0; c < kBlock; c += kFloats) {
+        Vec best = load(pixel_at<const T>(x, block, row, first) + c);
+        for (int v = first + 1; v < last; ++v)
+          best = max_nan(best, load(pixel_at<const T>(x, block, row, v) + c));
+        store(task.best + int64_t(row) * row_floats + j * kBlock + c, best);
+      }
+    }
+  for (int i = 0; i < y.h; ++i) {
+    const int first = larger(i * task.stride - task.pad, 0);
+    const int last = smaller(i * task.stride - task.pad + task.k, x.h);
+    for (int c = 0; c < row_floats; c += kFloats) {
+      Vec best = load(task.best + int64_t(first) * row_floats + c);
+      for (int u = first + 1; u < last; ++u)
+        best = max_nan(best, load(task.best + int64_t(u) * row_floats + c));
+      store(pixel_at<T>(y, block, i, 0) + c, best);
+    }
+  }
+}
+
 void max_pool(const PoolTask& task, int32_t block_begin, int32_t block_end) {
   const MapView &x = task.x, &y = task.y;
   with_element(x, [&](auto element) {
     using T = decltype(element);
-    for (int block = block_begin; block < block_end; ++block)
-      for (int i = 0; i < y.h; ++i) {
-        const int row_first = larger(i * task.stride - task.pad, 0);
-        const int row_last = smaller(i * task.stride - task.pad + task.k, x.h);
-        for (int j = 0; j < y.w; ++j) {
-          const int first = larger(j * task.stride - task.pad, 0);
-          const int last = smaller(j * task.stride - task.pad + task.k, x.w);
-          for (int c = 0; c < kBlock; c += kFloats) {
-            Vec best = load(pixel_at<const T>(x, block, row_first, first) + c);
-            for (int u = row_first; u < row_last; ++u)
-              for (int v = first; v < last; ++v)
-                best = max_nan(best, load(pixel_at<const T>(x, block, u, v) + c));
-            store(pixel_at<T>(y, block, i, j) + c, best);
+    if (task.best != nullptr)
+      for (int block = block_begin; block < block_end; ++block) pool_by_rows<T>(task, block);
+    else
+      for (int block = block_begin; block < block_end; ++block)
+        for (int i = 0; i < y.h; ++i) {
+          const int row_first = larger(i * task.stride - task.pad, 0);
+          const int row_last = smaller(i * task.stride - task.pad + task.k, x.h);
+          for (int j = 0; j < y.w; ++j) {
+            const int first = larger(j * task.stride - task.pad, 0);
+            const int last = smaller(j * task.stride - task.pad + task.k, x.w);
+            for (int c = 0; c < kBlock; c += kFloats) {
+              Vec best = load(pixel_at<const T>(x, block, row_first, first) + c);
+              for (int u = row_first; u < row_last; ++u)
+                for (int v = first; v < last; ++v)
+                  best = max_nan(best, load(pixel_at<const T>(x, block, u, v) + c));
+              store(pixel_at<T>(y, block, i, j) + c, best);
+            }
           }
         }
-      }
   });
 }
 
