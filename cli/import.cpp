@@ -120,8 +120,9 @@ class Import : public Verb {
                     model.cfg.source == weights_ ? "in the file" : model.cfg.source,
                     model.transfer.transferred, model.transfer.total, skipped_text(model));
     for (const models::Head& head : model.graph.heads)
-      text += fmt::format("head {}: {}, {} classes ({} .. {})\n", head.name, head.type, head.nc(),
-                          class_name(model, head.classes.front()), class_name(model, head.classes.back()));
+      text += fmt::format("head {}: {}, {} class{} ({} .. {})\n", head.name, head.type, head.nc(),
+                          head.nc() == 1 ? "" : "es", class_name(model, head.classes.front()),
+                          class_name(model, head.classes.back()));
     const auto by_head = models::transfer_by_head(model.graph, model.transfer);
     if (!by_head.empty())
       text += fmt::format("sharing: {}\n", models::describe(model.cfg.sharing, int(model.cfg.rows.size())));

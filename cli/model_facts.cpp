@@ -116,9 +116,9 @@ void add_model_rows(const models::Model& model, int size, Rows& rows) {
   rows.add("rows", fmt::format("{}, the last is {}", model.cfg.rows.size(), first.type));
   rows.add("classes", fmt::format("{}", graph.names.size()));
   for (const models::Head& head : graph.heads)
-    rows.add("head " + head.name,
-             fmt::format("{} classes: {}{}", head.nc(), names_text(head.classes, graph.names),
-                         graph.heads.size() > 1 ? parameters_text(graph, head) : ""));
+    rows.add("head " + head.name, fmt::format("{} class{}: {}{}", head.nc(), head.nc() == 1 ? "" : "es",
+                                              names_text(head.classes, graph.names),
+                                              graph.heads.size() > 1 ? parameters_text(graph, head) : ""));
   if (graph.heads.size() > 1) rows.add("sharing", sharing_text(model));
   rows.add("strides", fmt::format("{}", fmt::join(first.strides, ", ")));
   rows.add("anchors", anchors_text(first));

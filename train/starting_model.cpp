@@ -168,7 +168,8 @@ models::Model starting_model(const Settings& settings, data::DataCfg& data, std:
   options.bn_eps = checkpoint.bn_eps;
   const models::Cfg cfg = with_sharing_flags(cfg_of(checkpoint, settings.cfg), settings, data);
   if (cfg.nc != nc)
-    notes.push_back(fmt::format("{} classes in the weights, {} in the data: the data's", cfg.nc, nc));
+    notes.push_back(fmt::format("{} class{} in the weights, {} in the data: the data's", cfg.nc,
+                                cfg.nc == 1 ? "" : "es", nc));
   models::Model model =
       models::model_from_cfg(models::with_classes(cfg, nc), uint64_t(settings.seed), options);
   const models::StateDict source = source_tensors(checkpoint, settings, data, model, heads);

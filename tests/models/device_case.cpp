@@ -6,12 +6,6 @@ namespace mtyolo::test {
 
 using namespace models;
 
-Model narrow_model(const std::string& name, double width) {
-  Cfg cfg = shipped_cfg(name);
-  cfg.width_multiple *= width;
-  return model_from_cfg(cfg, 11);
-}
-
 Model two_headed(Model single, const Sharing& sharing) {
   single.cfg = with_sharing(single.cfg, sharing);
   std::vector<HeadGroup> groups{{"a", {}}, {"b", {}}};

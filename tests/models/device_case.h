@@ -6,9 +6,7 @@
 
 namespace mtyolo::test {
 
-// A shipped network at a fraction of its width.
-models::Model narrow_model(const std::string& name, double width = 0.125);
-// Its classes in two heads, a third of them in the first.
+// The classes of a model in two heads, a third of them in the first.
 models::Model two_headed(models::Model single, const models::Sharing& sharing = {});
 
 // Largest difference of predictions on the device from the CPU's, relative to the value where that is

@@ -2,7 +2,6 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "core/random.h"
 #include "models/model.h"
 #include "models/plan/detector.h"
 #include "models/plan/eager.h"
@@ -11,22 +10,9 @@
 
 using namespace mtyolo;
 using namespace mtyolo::models;
+using namespace mtyolo::test;
 
 namespace {
-
-Tensor random_images(const Shape& shape) {
-  Tensor t = Tensor::empty(shape);
-  RandomStream random(3, 1, 0);
-  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = float(random.uniform());
-  return t;
-}
-
-// A shipped network at a fraction of its width.
-Model narrow(const std::string& name, double width = 0.125) {
-  Cfg cfg = shipped_cfg(name);
-  cfg.width_multiple *= width;
-  return model_from_cfg(cfg, 11);
-}
 
 using ops::blocked::Element;
 
@@ -59,7 +45,7 @@ TEST_CASE("a plan gives what the un-fused network gives, for every shipped cfg",
   ops::Impls impls;
   ops::register_cpu_impls(impls);
   // 32 groups need at least 32 channels.
-  const Model model = narrow(name, name == "x50-csp" ? 0.5 : 0.125);
+  const Model model = narrow_model(name, name == "x50-csp" ? 0.5 : 0.125);
   const Tensor images = random_images({1, 3, 128, 64 * (model.graph.max_stride / 32)});
   const std::vector<Tensor> values = run_eagerly(ctx, impls, model.graph, model.weights, images);
   INFO(name);
@@ -111,7 +97,7 @@ TEST_CASE("a plan in bf16 stays within the roundings of its maps and weights", "
 
 TEST_CASE("a plan in bf16 takes half of the memory, and leaves logits as they are", "[plan]") {
   Context ctx(2);
-  const Model model = narrow("yolov7", 0.5);
+  const Model model = narrow_model("yolov7", 0.5);
   const Plan f32(Network::build(ctx, model.graph, model.weights), 1, 256, 320);
   const Plan bf16(Network::build(ctx, model.graph, model.weights, true, Element::kBF16), 1, 256, 320);
   CHECK(bf16.arena_bytes() < 0.55 * double(f32.arena_bytes()));
@@ -128,7 +114,7 @@ TEST_CASE("a plan gives the same bits for one and two threads and for an image a
   const std::string name = GENERATE("yolov7-tiny", "yolov7-w6", "yolov7-e6e");
   const Element type = GENERATE(Element::kF32, Element::kBF16);
   Context one(1), two(2);
-  const Model model = narrow(name, 0.25);
+  const Model model = narrow_model(name, 0.25);
   const Tensor images = random_images({2, 3, 128, 192});
   const Tensor a = run_plan(one, model, images, type)[0].predictions.clone();
   const Tensor b = run_plan(two, model, images, type)[0].predictions.clone();
@@ -138,7 +124,7 @@ TEST_CASE("a plan gives the same bits for one and two threads and for an image a
 
 TEST_CASE("a plan reads u8 images of any strides as value / 255", "[plan]") {
   Context ctx(2);
-  const Model model = narrow("yolov7-tiny");
+  const Model model = narrow_model("yolov7-tiny");
   Tensor u8 = Tensor::empty({1, 64, 96, 3}, DType::kU8);
   for (int64_t i = 0; i < u8.numel(); ++i) u8.data<uint8_t>()[i] = uint8_t(i * 37 % 256);
   const Tensor nchw = u8.permute({0, 3, 1, 2});
@@ -151,7 +137,7 @@ TEST_CASE("buffers alive at the same time never share bytes, and the arena is sm
           "[plan]") {
   const std::string name = GENERATE("yolov7", "yolov7-tiny", "yolov7-w6", "yolov7-e6e", "yolor-csp");
   Context ctx(2);
-  const Model model = narrow(name, 0.5);
+  const Model model = narrow_model(name, 0.5);
   const Plan plan(Network::build(ctx, model.graph, model.weights), 1, 256, 320);
   const auto& buffers = plan.buffers();
   for (size_t i = 0; i < buffers.size(); ++i)
@@ -176,7 +162,7 @@ TEST_CASE("no concat of the official networks copies an input", "[plan]") {
 
 TEST_CASE("nothing but convolutions, pools, upsampling and decoding remains on the hot path", "[plan]") {
   Context ctx(2);
-  const Model model = narrow("yolov7", 0.5);
+  const Model model = narrow_model("yolov7", 0.5);
   const Plan plan(Network::build(ctx, model.graph, model.weights), 1, 64, 64);
   int convs = 0;
   for (const Plan::StepInfo& step : plan.steps()) {
@@ -191,7 +177,7 @@ TEST_CASE("nothing but convolutions, pools, upsampling and decoding remains on t
 
 TEST_CASE("stride-1 pools of one value become a chain of 5x5 pools with equal results", "[plan]") {
   Context ctx(2);
-  const Model model = narrow("yolov7");
+  const Model model = narrow_model("yolov7");
   const FoldedGraph folded = fold_graph(model.graph);
   const Graph chained = chain_pools(folded.graph);
   int fives = 0;
@@ -202,7 +188,7 @@ TEST_CASE("stride-1 pools of one value become a chain of 5x5 pools with equal re
 }
 
 TEST_CASE("folding leaves a weight and a bias per convolution under deploy names", "[plan]") {
-  const Model model = narrow("yolov7");
+  const Model model = narrow_model("yolov7");
   const FoldedGraph folded = fold_graph(model.graph);
   int reparam = 0;
   for (const GraphNode& node : folded.graph.nodes) {
@@ -218,14 +204,14 @@ TEST_CASE("folding leaves a weight and a bias per convolution under deploy names
 
 TEST_CASE("a plan refuses sides that are no multiple of the stride", "[plan]") {
   Context ctx(1);
-  const Model model = narrow("yolov7-tiny");
+  const Model model = narrow_model("yolov7-tiny");
   const auto network = Network::build(ctx, model.graph, model.weights);
   CHECK_THROWS_WITH(Plan(network, 1, 64, 50), Catch::Contains("64x50") && Catch::Contains("multiples of 32"));
 }
 
 TEST_CASE("test-time augmentation joins the rows of three passes in the frame of the original", "[plan]") {
   Context ctx(2);
-  const Model model = narrow("yolov7-tiny");
+  const Model model = narrow_model("yolov7-tiny");
   Detector detector(ctx, model.graph, model.weights, ops::Impls());
   const Tensor images = random_images({1, 3, 640, 640});
   const Tensor all = detector.forward_augmented(images)[0];
@@ -236,7 +222,7 @@ TEST_CASE("test-time augmentation joins the rows of three passes in the frame of
 
 TEST_CASE("a detector keeps working when the shape of the images changes", "[plan]") {
   Context ctx(2);
-  const Model model = narrow("yolov7-tiny");
+  const Model model = narrow_model("yolov7-tiny");
   Detector detector(ctx, model.graph, model.weights, ops::Impls());
   const Tensor first = random_images({1, 3, 64, 96});
   const Tensor want = detector.forward(first)[0].predictions.clone();

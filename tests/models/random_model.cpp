@@ -22,6 +22,12 @@ models::Model random_model(const models::Cfg& cfg, uint64_t seed) {
   return model;
 }
 
+models::Model narrow_model(const std::string& name, double width) {
+  models::Cfg cfg = models::shipped_cfg(name);
+  cfg.width_multiple *= width;
+  return models::model_from_cfg(cfg, 11);
+}
+
 Tensor random_images(const Shape& shape, uint64_t seed) {
   Tensor x = Tensor::empty(shape);
   RandomStream random(seed, 78, 0);

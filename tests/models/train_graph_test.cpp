@@ -8,6 +8,7 @@
 #include "core/yaml.h"
 #include "models/model.h"
 #include "models/plan/eager.h"
+#include "tests/models/random_model.h"
 #include "tests/support/golden.h"
 #include "tests/support/skip.h"
 #include "tests/support/throws.h"
@@ -24,18 +25,12 @@ Tensor random_like(const Shape& shape, uint64_t seed) {
   return t;
 }
 
+// Not those of random_model.h: differences of losses need images at which no maximum changes its place.
 Tensor random_images(const Shape& shape) {
   Tensor t = Tensor::empty(shape);
   RandomStream random(3, 1, 0);
   for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = float(random.uniform());
   return t;
-}
-
-// A shipped network at a fraction of its width.
-Model narrow(const std::string& name, double width = 0.125) {
-  Cfg cfg = shipped_cfg(name);
-  cfg.width_multiple *= width;
-  return model_from_cfg(cfg, 11);
 }
 
 // Two levels and everything that a module is made of, at strides 8 and 16. Widths are no multiples of 16 on
@@ -230,7 +225,7 @@ TEST_CASE("parameters of yolov7 fall into the groups of its optimiser and come b
 TEST_CASE("a frozen graph computes what the un-fused network computes, for every shipped cfg",
           "[train_graph]") {
   const std::string name = GENERATE(from_range(shipped_cfg_names()));
-  Training t(narrow(name, name == "x50-csp" ? 0.5 : 0.125));
+  Training t(test::narrow_model(name, name == "x50-csp" ? 0.5 : 0.125));
   t.freeze([](const std::string&) { return true; });
   const Tensor images = random_images({2, 3, t.model.graph.max_stride, 2 * t.model.graph.max_stride});
   const std::vector<HeadMaps> maps = t.graph->forward(images);
@@ -253,7 +248,7 @@ TEST_CASE("a frozen graph computes what the un-fused network computes, for every
 TEST_CASE("gradients of all parameters agree with the reference ops, for every shipped cfg",
           "[train_graph]") {
   const std::string name = GENERATE(from_range(shipped_cfg_names()));
-  const Model model = narrow(name, name == "x50-csp" ? 0.5 : 0.0625);
+  const Model model = test::narrow_model(name, name == "x50-csp" ? 0.5 : 0.0625);
   Training fast(model), reference(model, true);
   // By running statistics: those of a few pixels would make noise of the rounding.
   for (Training* t : {&fast, &reference}) t->graph->freeze_bn(batch_norms(model.graph));
@@ -266,7 +261,7 @@ TEST_CASE("gradients of all parameters agree with the reference ops, for every s
 
 TEST_CASE("gradients through batch statistics agree with the reference ops", "[train_graph]") {
   const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolor-csp", "yolov7-w6");
-  const Model model = narrow(name, 0.0625);
+  const Model model = test::narrow_model(name, 0.0625);
   Training fast(model), reference(model, true);
   const Tensor images = random_images({4, 3, 2 * model.graph.max_stride, 2 * model.graph.max_stride});
   INFO(name);
@@ -297,7 +292,7 @@ TEST_CASE("gradients of split and stitched rows agree with the reference ops, re
   const Sharing sharing =
       GENERATE(Sharing{.until = 50}, Sharing{.until = 60}, Sharing{.mode = Sharing::Mode::kNone},
                Sharing{.mode = Sharing::Mode::kSoft, .cross_stitch = {7, 28, 47, 65}});
-  const Model model = shared_by_heads(narrow("yolov7-tiny", 0.125), sharing);
+  const Model model = shared_by_heads(test::narrow_model("yolov7-tiny", 0.125), sharing);
   Training fast(model), reference(model, true), again(model, false, {.recompute = true});
   for (Training* t : {&fast, &reference, &again}) t->graph->freeze_bn(batch_norms(model.graph));
   const Tensor images = random_images({2, 3, 64, 32});
@@ -321,7 +316,7 @@ TEST_CASE("a cross-stitch unit learns without decay and starts as the identity",
 }
 
 TEST_CASE("gradients are the same bits for one and two threads", "[train_graph]") {
-  const Model model = narrow("yolov7-tiny", 0.25);
+  const Model model = test::narrow_model("yolov7-tiny", 0.25);
   Training one(model, false, {}, 1), two(model, false, {}, 2);
   const Tensor images = random_images({3, 3, 64, 96});
   CHECK(one.step(images) == two.step(images));
@@ -329,7 +324,7 @@ TEST_CASE("gradients are the same bits for one and two threads", "[train_graph]"
 }
 
 TEST_CASE("training moves statistics and counters once per forward pass", "[train_graph]") {
-  Training t(narrow("yolov7-tiny"));
+  Training t(test::narrow_model("yolov7-tiny"));
   const Tensor images = random_images({2, 3, 64, 64});
   t.step(images);
   CHECK(t.store->find_buffer("model.0.bn.num_batches_tracked")->value.data<int64_t>()[0] == 2);
@@ -343,7 +338,7 @@ TEST_CASE("training moves statistics and counters once per forward pass", "[trai
 }
 
 TEST_CASE("u8 images count as value / 255", "[train_graph]") {
-  Training a(narrow("yolov7-tiny")), b(narrow("yolov7-tiny"));
+  Training a(test::narrow_model("yolov7-tiny")), b(test::narrow_model("yolov7-tiny"));
   Tensor u8 = Tensor::empty({1, 3, 64, 64}, DType::kU8);
   for (int64_t i = 0; i < u8.numel(); ++i) u8.data<uint8_t>()[i] = uint8_t(i * 37 % 256);
   Tensor f32 = u8.to(DType::kF32);
@@ -353,7 +348,7 @@ TEST_CASE("u8 images count as value / 255", "[train_graph]") {
 }
 
 TEST_CASE("what is frozen keeps its bits and costs no backward pass", "[train_graph]") {
-  const Model model = narrow("yolov7-tiny", 0.25);
+  const Model model = test::narrow_model("yolov7-tiny", 0.25);
   const auto in_trunk = [](const std::string& name) {
     for (int row = 0; row < 51; ++row)
       if (name.starts_with(fmt::format("model.{}.", row))) return true;
@@ -376,7 +371,7 @@ TEST_CASE("what is frozen keeps its bits and costs no backward pass", "[train_gr
 
 TEST_CASE("a batch norm frozen by name uses its running statistics and is trained all the same",
           "[train_graph]") {
-  Training t(narrow("yolov7-tiny"));
+  Training t(test::narrow_model("yolov7-tiny"));
   t.graph->freeze_bn({"model.3.bn"});
   t.step(random_images({2, 3, 64, 64}));
   const auto unchanged = [&](const std::string& name) {
@@ -391,7 +386,7 @@ TEST_CASE("a batch norm frozen by name uses its running statistics and is traine
 
 TEST_CASE("recomputation gives the same bits in less memory", "[train_graph]") {
   const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolov7-e6e", "yolov3-spp");
-  const Model model = narrow(name, 0.25);
+  const Model model = test::narrow_model(name, 0.25);
   Training plain(model), again(model, false, {.recompute = true});
   const Tensor images = random_images({1, 3, 128, 128});
   for (int i = 0; i < 2; ++i) CHECK(plain.step(images) == again.step(images));
@@ -404,7 +399,7 @@ TEST_CASE("recomputation gives the same bits in less memory", "[train_graph]") {
 // weights by 1e-5 into the gradients a thousandfold.
 TEST_CASE("a step in bf16 stays near the one in f32, in less memory", "[train_graph]") {
   const std::string name = GENERATE("yolov7-tiny", "yolov7", "yolov7-w6");
-  const Model model = narrow(name, 0.25);
+  const Model model = test::narrow_model(name, 0.25);
   Training f32(model), bf16(model, false, {.dtype = DType::kBF16});
   for (Training* t : {&f32, &bf16}) t->graph->freeze_bn(batch_norms(model.graph));
   const Tensor images = random_images({2, 3, 256, 256});
@@ -421,7 +416,7 @@ TEST_CASE("a step in bf16 stays near the one in f32, in less memory", "[train_gr
 }
 
 TEST_CASE("bf16 gives the same bits for any number of threads and with recomputation", "[train_graph]") {
-  const Model model = narrow("yolov7-tiny", 0.25);
+  const Model model = test::narrow_model("yolov7-tiny", 0.25);
   const Tensor images = random_images({3, 3, 64, 96});
   Training one(model, false, {.dtype = DType::kBF16}, 1), two(model, false, {.dtype = DType::kBF16}, 2),
       again(model, false, {.recompute = true, .dtype = DType::kBF16});
@@ -434,13 +429,14 @@ TEST_CASE("bf16 gives the same bits for any number of threads and with recomputa
 
 TEST_CASE("bf16 refuses implementations that know no bf16 maps", "[train_graph]") {
   const TrainGraphOptions options{.dtype = DType::kBF16};
-  CHECK_THROWS_WITH(Training(narrow("yolov7-tiny"), true, options), Catch::Contains("--impl"));
+  CHECK_THROWS_WITH(Training(test::narrow_model("yolov7-tiny"), true, options), Catch::Contains("--impl"));
 }
 
 TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]") {
   const bool recompute = GENERATE(false, true);
   const DType dtype = GENERATE(DType::kF32, DType::kBF16);
-  Training t(narrow("yolov7", 0.125), false, {.recompute = recompute, .dtype = dtype}, GENERATE(1, 2, 5));
+  Training t(test::narrow_model("yolov7", 0.125), false, {.recompute = recompute, .dtype = dtype},
+             GENERATE(1, 2, 5));
   const Tensor images = random_images({2, 3, 64, 96});
   t.step(images);
   const AllocatorStats warm = t.ctx.allocator()->stats(), host = host_allocator()->stats();
@@ -454,7 +450,7 @@ TEST_CASE("a step asks the system for no memory once it is warm", "[train_graph]
 // and concat; and those of other layers that are counted here too.
 TEST_CASE("a step of yolov7 takes at most 0.75 of the memory that PyTorch needs for its values",
           "[train_graph]") {
-  Training t(narrow("yolov7", 0.5));
+  Training t(test::narrow_model("yolov7", 0.5));
   const int64_t side = 256;
   t.step(random_images({1, 3, side, side}));
   const std::vector<Shape> shapes = infer_shapes(t.model.graph, 1, side, side);
@@ -467,7 +463,7 @@ TEST_CASE("a step of yolov7 takes at most 0.75 of the memory that PyTorch needs 
 
 TEST_CASE("heads with no gradient leave their parameters alone, and auxiliary maps train theirs",
           "[train_graph]") {
-  Training t(split_heads(narrow("yolov7-tiny", 0.25), {{"a", {0, 1}}, {"b", {2}}}));
+  Training t(split_heads(test::narrow_model("yolov7-tiny", 0.25), {{"a", {0, 1}}, {"b", {2}}}));
   std::vector<HeadMaps> gradients(2);
   double sum = 0;
   gradients[0] = Training::upstream(t.graph->forward(random_images({1, 3, 64, 64})), &sum)[0];
@@ -497,7 +493,7 @@ TEST_CASE("a checkpoint with auxiliary heads goes forward and back", "[train_gra
 
 TEST_CASE("a training graph refuses sides that are no multiple of the stride, and a second backward pass",
           "[train_graph]") {
-  Training t(narrow("yolov7-tiny"));
+  Training t(test::narrow_model("yolov7-tiny"));
   CHECK_THROWS_WITH(t.graph->forward(random_images({1, 3, 64, 50})),
                     Catch::Contains("[1,3,64,50]") && Catch::Contains("multiples of 32"));
   t.step(random_images({1, 3, 64, 64}));

@@ -140,7 +140,8 @@ data::Image draw_labels(std::span<const BoxSample> boxes, const ClassTable& clas
   constexpr int kWide = 2400, kTop = 130, kBars = 900, kMap = 800;
   Canvas canvas(kWide, kTop + kBars + kMap + 30);
   draw_heading(canvas, "Labels" + of(split),
-               fmt::format("{} boxes, {} classes", grouped(int64_t(boxes.size())), classes.size()));
+               fmt::format("{} boxes, {} class{}", grouped(int64_t(boxes.size())), classes.size(),
+                           classes.size() == 1 ? "" : "es"));
   const auto columns = columns_of(boxes);
   const auto map = [&](int column) {
     return Box{24.0 + column * (kMap - 10), kTop + kBars, 10.0 + (column + 1) * (kMap - 10),
@@ -160,7 +161,8 @@ data::Image draw_class_counts(std::span<const SplitBoxes> splits, const ClassTab
   constexpr int kWide = 2400, kTop = 130, kRow = 700;
   Canvas canvas(kWide, kTop + kRow * std::max(1, int(splits.size())));
   draw_heading(canvas, "Objects per class",
-               fmt::format("{} classes, {} splits", classes.size(), splits.size()));
+               fmt::format("{} class{}, {} split{}", classes.size(), classes.size() == 1 ? "" : "es",
+                           splits.size(), splits.size() == 1 ? "" : "s"));
   draw_head_names(canvas, classes);
   for (size_t i = 0; i < splits.size(); ++i) {
     const double top = kTop + double(i) * kRow;

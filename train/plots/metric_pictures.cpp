@@ -20,10 +20,11 @@ std::vector<PictureFile> draw_metrics(const Metrics& metrics, const ConfusionMat
       fmt::format("{} images, {} objects", grouped(metrics.images), grouped(metrics.labels)));
   if (classes.heads().size() > 1)
     for (size_t h = 0; h < classes.heads().size(); ++h) {
-      const Metrics part = restrict_to(metrics, classes.classes_of(int(h)));
-      add(part, classes.classes_of(int(h)), "_" + classes.heads()[h],
-          fmt::format("head {}: {} classes, {} objects", classes.heads()[h],
-                      classes.classes_of(int(h)).size(), grouped(part.labels)));
+      const auto& ids = classes.classes_of(int(h));
+      const Metrics part = restrict_to(metrics, ids);
+      add(part, ids, "_" + classes.heads()[h],
+          fmt::format("head {}: {} class{}, {} objects", classes.heads()[h], ids.size(),
+                      ids.size() == 1 ? "" : "es", grouped(part.labels)));
     }
   return files;
 }
