@@ -12,6 +12,7 @@
 
 #include "core/log.h"
 #include "data/codec.h"
+#include "data/jpeg_baseline.h"
 
 namespace mtyolo::data {
 namespace {
@@ -203,7 +204,8 @@ void check_result(const JpegState& s, const std::string& name, DamagePolicy dama
 
 }  // namespace
 
-Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, DamagePolicy damage) {
+Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, DamagePolicy damage,
+                  JpegPath path) {
   JpegReader reader;
   JpegState& s = reader.state;
   s.bytes = reinterpret_cast<const JOCTET*>(bytes.data());
@@ -211,6 +213,10 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, Dam
   if (!guarded(s, read_header)) fail_decode(s, name);
   check_header(s, name);
   Image image(int(s.info.image_width), int(s.info.image_height));
+  const std::span<const uint8_t> scan(s.source.next_input_byte, s.source.bytes_in_buffer);
+  if (path == JpegPath::kFastest && s.errors.num_warnings == 0 && !s.ran_out &&
+      decode_baseline(s.info, scan, image))
+    return image;
   std::vector<uint8_t> cmyk_row(is_cmyk(s) ? size_t(image.width) * 4 : 0);
   s.pixels = image.pixels.data();
   s.cmyk_row = cmyk_row.data();

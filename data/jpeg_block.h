@@ -1,0 +1,24 @@
+// Coefficients of a JPEG to samples.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "data/jpeg_scan.h"
+
+namespace mtyolo::data {
+
+// The slow integer inverse DCT of libjpeg, to the bit. Where its C and its SIMD forms could differ, with
+// values beyond +-kRange between the passes, a bit of `range` above it is set.
+struct JpegTransform {
+  static constexpr int kRange = 1 << 14;
+  alignas(16) int16_t quant[64];
+  alignas(32) int32_t range[8] = {};
+
+  // A block of which `last` is the last place in zigzag order to 8 x 8 samples, rows `stride` apart. Clears
+  // it.
+  void run(JpegBlock& block, int last, uint8_t* out, size_t stride);
+  bool in_range() const;
+};
+
+}  // namespace mtyolo::data
