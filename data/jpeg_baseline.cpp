@@ -157,7 +157,12 @@ bool BaselineDecoder::run(std::span<const uint8_t> bytes, Image& image) {
 }  // namespace
 
 bool decode_baseline(const jpeg_decompress_struct& info, std::span<const uint8_t> scan, Image& image) {
-  return BaselineDecoder(info).run(scan, image);
+#ifdef __SSE2__
+  static const bool has_avx2 = __builtin_cpu_supports("avx2");
+#else
+  constexpr bool has_avx2 = false;
+#endif
+  return has_avx2 && BaselineDecoder(info).run(scan, image);
 }
 
 }  // namespace mtyolo::data

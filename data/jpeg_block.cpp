@@ -56,7 +56,7 @@ template <int kShift>
 
 // kLow: only the first four rows and columns have coefficients.
 template <bool kLow>
-[[gnu::always_inline]] inline void run_any(JpegTransform& t, JpegBlock& block, uint8_t* out, size_t stride) {
+MTYOLO_AVX2 void run_full(JpegTransform& t, JpegBlock& block, uint8_t* out, size_t stride) {
   Vector v[8] = {}, seen;
   for (int i = 0; i < (kLow ? 4 : 8); ++i) {
     Half row, quant;
@@ -92,14 +92,6 @@ template <bool kLow>
   }
 }
 
-#ifdef __SSE2__
-__attribute__((target("avx2"))) void run_avx2(JpegTransform& t, JpegBlock& block, bool low, uint8_t* out,
-                                              size_t stride) {
-  if (low) run_any<true>(t, block, out, stride);
-  else run_any<false>(t, block, out, stride);
-}
-#endif
-
 // A block of one colour: its value comes out of the passes with kPassBits more and with kPassBits + 3 less.
 void run_flat(JpegTransform& t, JpegBlock& block, uint8_t* out, size_t stride) {
   const int value = int16_t(block.coefs[0] * t.quant[0]) * (1 << kPassBits);
@@ -113,11 +105,8 @@ void run_flat(JpegTransform& t, JpegBlock& block, uint8_t* out, size_t stride) {
 void JpegTransform::run(JpegBlock& block, int last, uint8_t* out, size_t stride) {
   constexpr int kLow = 9;  // the end of the fourth diagonal
   if (last == 0) return run_flat(*this, block, out, stride);
-#ifdef __SSE2__
-  static const bool has_avx2 = __builtin_cpu_supports("avx2");
-  if (has_avx2) return run_avx2(*this, block, last <= kLow, out, stride);
-#endif
-  run_any<false>(*this, block, out, stride);
+  if (last <= kLow) run_full<true>(*this, block, out, stride);
+  else run_full<false>(*this, block, out, stride);
 }
 
 bool JpegTransform::in_range() const {

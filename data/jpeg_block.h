@@ -6,6 +6,13 @@
 
 #include "data/jpeg_scan.h"
 
+// For loops over samples. Processors without these instructions leave JPEG to libjpeg (data/jpeg_baseline.h).
+#ifdef __SSE2__
+#define MTYOLO_AVX2 __attribute__((target("avx2")))
+#else
+#define MTYOLO_AVX2
+#endif
+
 namespace mtyolo::data {
 
 // The slow integer inverse DCT of libjpeg, to the bit. Where its C and its SIMD forms could differ, with

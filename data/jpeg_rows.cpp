@@ -1,32 +1,34 @@
-// Plain loops that the compiler makes vectors of, compiled a second time for AVX2.
+// Plain loops that the compiler makes vectors of.
 #include "data/jpeg_rows.h"
 
+#include <algorithm>
+
+#include "data/jpeg_block.h"
 #include "data/rgb_planes.h"
 
 namespace mtyolo::data {
 namespace {
 
-// Everything below is one function in the end, so that it can be compiled for a processor.
-#define MTYOLO_PART [[gnu::always_inline]] inline
-
-MTYOLO_PART uint8_t to_byte(int16_t v) {
+uint8_t to_byte(int16_t v) {
   v = v < 0 ? int16_t(0) : v;
   return uint8_t(v > 255 ? int16_t(255) : v);
 }
 
 // a * b / 2^16, rounded; |2a| fits 16 bits.
-MTYOLO_PART int16_t scale(int16_t a, int16_t b) {
-  return int16_t((int16_t(int16_t(2 * a) * b >> 16) + 1) >> 1);
-}
+int16_t scale(int16_t a, int16_t b) { return int16_t((int16_t(int16_t(2 * a) * b >> 16) + 1) >> 1); }
 
 // 3/4 of `here` and 1/4 of `next`.
-MTYOLO_PART void blend(const uint8_t* here, const uint8_t* next, size_t n, int round,
+MTYOLO_AVX2 void blend(const uint8_t* here, const uint8_t* next, size_t n, int round,
                        uint8_t* __restrict out) {
   for (size_t x = 0; x < n; ++x) out[x] = uint8_t(uint16_t(3 * here[x] + next[x] + round) >> 2);
 }
 
+MTYOLO_AVX2 void add(const uint8_t* here, const uint8_t* next, size_t n, uint16_t* sums) {
+  for (size_t x = 0; x < n; ++x) sums[x] = uint16_t(3 * here[x] + next[x]);
+}
+
 // Each of `sums` twice, with 1/4 of the one before it and of the one after it.
-MTYOLO_PART void widen(const uint16_t* sums, size_t n, int before, int after, int shift,
+MTYOLO_AVX2 void widen(const uint16_t* sums, size_t n, int before, int after, int shift,
                        uint8_t* __restrict out) {
   for (size_t x = 0; x < n; ++x) {
     const int three = 3 * sums[x];
@@ -36,7 +38,7 @@ MTYOLO_PART void widen(const uint16_t* sums, size_t n, int before, int after, in
 }
 
 // R = Y + 1.402 Cr, G = Y - 0.34414 Cb - 0.71414 Cr, B = Y + 1.772 Cb with factors of 16 bits.
-MTYOLO_PART void to_rgb(const uint8_t* luma, const uint8_t* cb, const uint8_t* cr, size_t n,
+MTYOLO_AVX2 void to_rgb(const uint8_t* luma, const uint8_t* cb, const uint8_t* cr, size_t n,
                         uint8_t* __restrict r, uint8_t* __restrict g, uint8_t* __restrict b) {
   for (size_t x = 0; x < n; ++x) {
     const auto y = int16_t(luma[x]), u = int16_t(cb[x] - 128), v = int16_t(cr[x] - 128);
@@ -48,37 +50,6 @@ MTYOLO_PART void to_rgb(const uint8_t* luma, const uint8_t* cb, const uint8_t* c
 
 }  // namespace
 
-struct JpegRows::Parts {
-  MTYOLO_PART static const uint8_t* upsample(JpegRows& r, const Samples& from, size_t c) {
-    const uint8_t *here = from.chroma[c], *next = from.next[c];
-    const size_t n = r.chroma_width_;
-    uint8_t* out = r.chroma_[c].data();
-    if (!r.half_x_ && !r.half_y_) return here;
-    if (!r.half_x_) {
-      blend(here, next, n, from.lower ? 2 : 1, out);
-      return out;
-    }
-    uint16_t* sums = r.sums_.data() + 1;
-    for (size_t x = 0; x < n; ++x) sums[x] = uint16_t(r.half_y_ ? 3 * here[x] + next[x] : here[x]);
-    sums[-1] = sums[0];
-    sums[n] = sums[n - 1];
-    if (r.half_y_) widen(sums, n, 8, 7, 4, out);
-    else widen(sums, n, 1, 2, 2, out);
-    return out;
-  }
-
-  MTYOLO_PART static void to_planes(JpegRows& r, const Samples& from) {
-    const uint8_t *cb = upsample(r, from, 0), *cr = upsample(r, from, 1);
-    to_rgb(from.luma, cb, cr, r.width_, r.rgb_[0].data(), r.rgb_[1].data(), r.rgb_[2].data());
-  }
-
-#ifdef __SSE2__
-  __attribute__((target("avx2"))) static void to_planes_avx2(JpegRows& r, const Samples& from) {
-    to_planes(r, from);
-  }
-#endif
-};
-
 JpegRows::JpegRows(int width, int chroma_width, bool half_x, bool half_y)
     : width_(size_t(width)), chroma_width_(size_t(chroma_width)), half_x_(half_x), half_y_(half_y) {
   sums_.resize(chroma_width_ + 2);
@@ -86,13 +57,28 @@ JpegRows::JpegRows(int width, int chroma_width, bool half_x, bool half_y)
   for (auto& c : rgb_) c.resize(width_);
 }
 
+const uint8_t* JpegRows::upsample(const Samples& samples, size_t c) {
+  const uint8_t *here = samples.chroma[c], *next = samples.next[c];
+  uint8_t* out = chroma_[c].data();
+  const size_t n = chroma_width_;
+  if (!half_x_ && !half_y_) return here;
+  if (!half_x_) {
+    blend(here, next, n, samples.lower ? 2 : 1, out);
+    return out;
+  }
+  uint16_t* sums = sums_.data() + 1;
+  if (half_y_) add(here, next, n, sums);
+  else std::copy_n(here, n, sums);
+  sums[-1] = sums[0];
+  sums[n] = sums[n - 1];
+  if (half_y_) widen(sums, n, 8, 7, 4, out);
+  else widen(sums, n, 1, 2, 2, out);
+  return out;
+}
+
 void JpegRows::colour(const Samples& samples, uint8_t* pixels) {
-#ifdef __SSE2__
-  static const bool has_avx2 = __builtin_cpu_supports("avx2");
-  if (has_avx2) Parts::to_planes_avx2(*this, samples);
-  else
-#endif
-    Parts::to_planes(*this, samples);
+  const uint8_t *cb = upsample(samples, 0), *cr = upsample(samples, 1);
+  to_rgb(samples.luma, cb, cr, width_, rgb_[0].data(), rgb_[1].data(), rgb_[2].data());
   const uint8_t* const rgb[3] = {rgb_[0].data(), rgb_[1].data(), rgb_[2].data()};
   join_rgb(rgb, width_, pixels);
 }

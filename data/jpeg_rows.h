@@ -26,7 +26,7 @@ class JpegRows {
   void grey(const uint8_t* luma, uint8_t* pixels) const;
 
  private:
-  struct Parts;
+  const uint8_t* upsample(const Samples& samples, size_t c);
 
   size_t width_, chroma_width_;
   bool half_x_, half_y_;

@@ -54,7 +54,8 @@ bool JpegCodes::build(const uint8_t counts[17], const uint8_t symbols[256], bool
   for (int length = 1; length <= 16; ++length, code <<= 1) {
     offsets_[size_t(length)] = int(used) - int(code);
     for (int i = 0; i < counts[length]; ++i, ++code, ++used) {
-      if (used == symbols_.size()) return false;
+      // Not even a code of ones alone is allowed.
+      if (used == symbols_.size() || (code + 1) >> length != 0) return false;
       const int symbol = symbols[used], size = symbol & 15;
       if (dc ? symbol > 11 : size > 10) return false;
       // No value after other than 15 zeros ends the block, as in libjpeg.
@@ -64,7 +65,6 @@ bool JpegCodes::build(const uint8_t counts[17], const uint8_t symbols[256], bool
       for (size_t n = size_t(1) << (kBits - length), rest = 0; rest < n; ++rest)
         entries_[code * n + rest] = make_entry(code, uint64_t(length), uint64_t(size), steps, rest < n / 2);
     }
-    if (code >> length != 0) return false;  // a code of ones alone is not allowed
     limits_[size_t(length)] = code << (16 - length);
   }
   if (!dc) pair();
