@@ -1,6 +1,7 @@
 // JPEG by libjpeg-turbo with its default transforms (slow integer DCT, smooth chroma upsampling), straight
-// into the final buffer. libjpeg reports fatal errors by a call that must not return: `guarded` holds the
-// only setjmp, and the steps it runs have trivial locals only, so that the jump skips no destructor.
+// into the final buffer; sound files of the usual kind by data/jpeg_baseline.h. libjpeg reports fatal errors
+// by a call that must not return: `guarded` holds the only setjmp, and the steps it runs have trivial locals
+// only, so that the jump skips no destructor.
 #include <csetjmp>
 #include <cstdio>
 // jpeglib.h needs the two above.

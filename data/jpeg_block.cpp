@@ -56,7 +56,7 @@ template <int kShift>
 
 // kLow: only the first four rows and columns have coefficients.
 template <bool kLow>
-MTYOLO_AVX2 void run_full(JpegTransform& t, JpegBlock& block, uint8_t* out, size_t stride) {
+MTYOLO_AVX2 void run_block(JpegTransform& t, JpegBlock& block, uint8_t* out, size_t stride) {
   Vector v[8] = {}, seen;
   for (int i = 0; i < (kLow ? 4 : 8); ++i) {
     Half row, quant;
@@ -92,21 +92,12 @@ MTYOLO_AVX2 void run_full(JpegTransform& t, JpegBlock& block, uint8_t* out, size
   }
 }
 
-// A block of one colour: its value comes out of the passes with kPassBits more and with kPassBits + 3 less.
-void run_flat(JpegTransform& t, JpegBlock& block, uint8_t* out, size_t stride) {
-  const int value = int16_t(block.coefs[0] * t.quant[0]) * (1 << kPassBits);
-  t.range[0] |= value + JpegTransform::kRange;
-  const int sample = std::clamp(((value + (1 << (kPassBits + 2))) >> (kPassBits + 3)) + 128, 0, 255);
-  for (size_t y = 0; y < 8; ++y) std::memset(out + y * stride, sample, 8);
-}
-
 }  // namespace
 
 void JpegTransform::run(JpegBlock& block, int last, uint8_t* out, size_t stride) {
   constexpr int kLow = 9;  // the end of the fourth diagonal
-  if (last == 0) return run_flat(*this, block, out, stride);
-  if (last <= kLow) run_full<true>(*this, block, out, stride);
-  else run_full<false>(*this, block, out, stride);
+  if (last <= kLow) run_block<true>(*this, block, out, stride);
+  else run_block<false>(*this, block, out, stride);
 }
 
 bool JpegTransform::in_range() const {

@@ -15,8 +15,9 @@
 
 namespace mtyolo::data {
 
-// The slow integer inverse DCT of libjpeg, to the bit. Where its C and its SIMD forms could differ, with
-// values beyond +-kRange between the passes, a bit of `range` above it is set.
+// The slow integer inverse DCT of libjpeg, to the bit. Values beyond +-kRange between the passes, which only
+// damaged or made-up files have and libjpeg's C and SIMD forms treat differently, set a bit of `range` above
+// it.
 struct JpegTransform {
   static constexpr int kRange = 1 << 14;
   alignas(16) int16_t quant[64];
