@@ -27,6 +27,8 @@ void pack_row(const Tensor& t, int64_t image, int row, const MapView& map) {
       else at[int64_t(j) * map.pixel] = E(value);
     }
   }
+  for (int c = map.channels; c < kStemPixel && map.pixel == kStemPixel; ++c)
+    for (int j = 0; j < map.w; ++j) element<E>(map, c, row, j)[0] = E(0.0f);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 // The ops below take either type, the same for all their maps. A channel range that begins at a multiple of
 // 16 is a view, so concatenation costs nothing; the halo is zero and stands for the padding of the
 // convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with at most 4
-// channels that only a convolution reads (the image) use 4 elements per pixel.
+// channels that only a convolution reads (the image) use 4 elements per pixel, zero beyond C.
 #pragma once
 
 #include <cstddef>
