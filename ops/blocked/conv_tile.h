@@ -61,7 +61,10 @@ void conv_tile(const ConvTask& task, int row, int column) {
   const int64_t below = task.stride_h * x.row_stride;
   for (int block = task.block_begin; block < task.block_end; ++block) {
     const int left = x.channels - block * kBlock;
-    const int lanes = left < kBlock ? left : kBlock;
+    // A pixel of the image ends in zeros: its last pair needs no masking.
+    const int even =
+        x.pixel == kStemPixel ? (left + Product::kLanes - 1) / Product::kLanes * Product::kLanes : left;
+    const int lanes = even < kBlock ? even : kBlock;
     for (int u = 0; u < task.kernel_h; ++u) {
       const Stored* taps = origin + block * x.block_stride + int64_t(u) * task.dilation_h * x.row_stride;
       // The row that the tile below will read and this one does not: hardware sees no pattern in them.
