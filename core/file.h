@@ -24,8 +24,6 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
-  // Lets the system drop the pages already read; they are read again from the file when touched.
-  void release_pages() const noexcept;
 
  private:
   MappedFile() = default;

@@ -154,7 +154,7 @@ TEST_CASE("buffers alive at the same time never share bytes, and the arena is sm
 
 TEST_CASE("the arena of yolov7 holds what is alive at once and nothing more", "[plan]") {
   Context ctx(2);
-  const Model model = narrow("yolov7", 0.5);
+  const Model model = narrow_model("yolov7", 0.5);
   const Plan plan(Network::build(ctx, model.graph, model.weights), 1, 320, 320);
   int64_t most = 0;
   for (int step = 0; step < int(plan.steps().size()); ++step) {

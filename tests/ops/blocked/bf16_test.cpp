@@ -118,27 +118,6 @@ TEST_CASE("bf16: all instruction sets agree within the rounding of their sums", 
   }
 }
 
-TEST_CASE("bf16: results do not depend on the number of threads", "[blocked][bf16]") {
-  const Conv2d p = GENERATE(Conv2d::square(3, 1, 1), Conv2d::square(3, 2, 1), Conv2d::square(1, 1, 0));
-  const Tensor x = random_tensor({3, 48, 22, 21}, 1), w = random_tensor({80, 48, p.kernel_h, p.kernel_w}, 2);
-  const Tensor gy = random_tensor(conv2d_shape(x.shape(), w.shape(), p), 3);
-  std::vector<std::vector<Tensor>> results;
-  for (int threads : {1, 2, 5}) {
-    Context ctx(threads);
-    const Tensor bx = blocked::to_blocked(ctx, x, 1, kType), bgy = blocked::to_blocked(ctx, gy, 1, kType);
-    Tensor y = dirty(gy.shape(), 1, kType), gx = dirty(x.shape(), 1, kType), gw = Tensor::empty(w.shape()),
-           gb = Tensor::empty({80});
-    blocked::conv2d_forward(ctx, bx, w, {}, p, y);
-    blocked::conv2d_dgrad(ctx, bgy, w, p, GradMode::kOverwrite, gx);
-    blocked::conv2d_wgrad(ctx, bx, bgy, p, GradMode::kOverwrite, gw, gb);
-    results.push_back({blocked::to_plain(ctx, y), blocked::to_plain(ctx, gx), gw, gb});
-  }
-  for (size_t k = 0; k < results[0].size(); ++k) {
-    CHECK(bit_equal(results[0][k], results[1][k]));
-    CHECK(bit_equal(results[0][k], results[2][k]));
-  }
-}
-
 TEST_CASE("bf16: results are rounded to nearest even, NaN and infinity stay", "[blocked][bf16]") {
   Setup s;
   // a + b on either side of and halfway between neighbours, to infinity, and NaN.

@@ -74,13 +74,14 @@ TEST_CASE("blocked training: a gradient without the halo that its convolution re
 
 TEST_CASE("blocked training: conv2d's results do not depend on the number of threads", "[blocked]") {
   const Conv2d p = GENERATE(Conv2d::square(3, 1, 1), Conv2d::square(3, 2, 1), Conv2d::square(1, 1, 0));
-  const Tensor x = random_tensor({3, 48, 22, 20}, 1), w = random_tensor({80, 48, p.kernel_h, p.kernel_w}, 2);
+  const DType type = GENERATE(DType::kF32, DType::kBF16);
+  const Tensor x = random_tensor({3, 48, 22, 21}, 1), w = random_tensor({80, 48, p.kernel_h, p.kernel_w}, 2);
   const Tensor gy = random_tensor(conv2d_shape(x.shape(), w.shape(), p), 3);
   std::vector<std::vector<Tensor>> results;
   for (int threads : {1, 2, 5}) {
     Context ctx(threads);
-    const Tensor bx = blocked::to_blocked(ctx, x, 1), bgy = blocked::to_blocked(ctx, gy, 1);
-    Tensor y = dirty(gy.shape(), 1), gx = dirty(x.shape(), 1), gw = Tensor::empty(w.shape()),
+    const Tensor bx = blocked::to_blocked(ctx, x, 1, type), bgy = blocked::to_blocked(ctx, gy, 1, type);
+    Tensor y = dirty(gy.shape(), 1, type), gx = dirty(x.shape(), 1, type), gw = Tensor::empty(w.shape()),
            gb = Tensor::empty({80});
     blocked::conv2d_forward(ctx, bx, w, {}, p, y);
     blocked::conv2d_dgrad(ctx, bgy, w, p, GradMode::kOverwrite, gx);
