@@ -9,8 +9,7 @@
 //   pixels   |  ...   |  ...   |      AVX2:     6 pixels x 1 block of 2 = 12 of 16; SSE: 2 x 4 = 8 of 16
 //            +--------+--------+      NEON:     5 pixels x 1 block of 4 = 20 of 32
 //
-// Rows and columns outside the image are the map's zeroed halo. The order of summation is the same for every
-// output pixel and channel. Layout as oneDNN's nChw16c.
+// Outside the image lies the map's zeroed halo; outputs are summed in one order. Layout: oneDNN's nChw16c.
 #pragma once
 
 #include <utility>
