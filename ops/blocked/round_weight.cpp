@@ -1,17 +1,18 @@
 #include "ops/blocked/round_weight.h"
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
 namespace mtyolo::ops::blocked {
 namespace {
 
-// A weight's error e = w - rounded; to the next value, which changes e by -step, (sum e)^2 + sum e^2 falls by
-//   2 (step * sum e - cost),  cost = step * (step - e)
+// Of the weights of a filter: e = w - rounded, and what lies between that value and the next on w's other
+// side.
 struct Scratch {
-  explicit Scratch(size_t count) : error(count), step(count), cost(count) {}
-  std::vector<float> error, step, cost;
+  explicit Scratch(size_t count) : error(count), step(count) {}
+  std::vector<float> error, step;
 };
 
 void round_to_nearest(float* w, size_t count, Scratch& s) {
@@ -19,35 +20,30 @@ void round_to_nearest(float* w, size_t count, Scratch& s) {
     const uint32_t bits = std::bit_cast<uint32_t>(w[i]);
     const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
     const uint32_t nearest = finite ? (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u : bits;
-    const uint32_t next =
-        bits > nearest ? nearest + 0x10000u : nearest - 0x10000u;  // further from 0, or nearer
+    const uint32_t next = nearest + 0x10000u - 0x20000u * uint32_t(bits < nearest);
     const float rounded = std::bit_cast<float>(nearest);
     s.error[i] = w[i] - rounded;
-    s.step[i] = s.error[i] == 0 ? 0 : std::bit_cast<float>(next) - rounded;
-    s.cost[i] = s.step[i] * (s.step[i] - s.error[i]);
+    s.step[i] = std::bit_cast<float>(next) - rounded;
     w[i] = rounded;
   }
 }
 
-// One sum, over `count` weights from `begin` on.
+// One sum, over `count` weights from `begin` on. A step takes 2 step (sum e - step + e) from (sum e)^2 + sum
+// e^2.
 void keep_sum(float* w, size_t begin, size_t count, Scratch& s) {
-  double sum = 0, squares = 0;
-  for (size_t i = begin; i < begin + count; ++i) {
-    sum += s.error[i];
-    squares += double(s.error[i]) * s.error[i];
-  }
-  for (;;) {
-    // Less than so much is not worth a search.
-    float most = float((sum * sum + squares) / 64);
-    size_t best = begin + count;
-    for (size_t i = begin; i < begin + count; ++i)
-      if (const float less = s.step[i] * float(sum) - s.cost[i]; less > most) most = less, best = i;
-    if (best == begin + count) return;
-    w[best] += s.step[best];
-    sum -= s.step[best];
-    squares += 2.0 * s.cost[best] - double(s.step[best]) * s.step[best];
-    s.step[best] = s.cost[best] = 0;
-  }
+  double exact = 0;
+  for (size_t i = begin; i < begin + count; ++i) exact += s.error[i];
+  float sum = float(exact);
+  for (const float middle : {0.4f, 0.25f, 0.0f})
+    for (size_t i = begin; i < begin + count; ++i) {
+      const float step = s.step[i], error = s.error[i];
+      const float near = std::abs(error) - middle * std::abs(step), falls = step * (sum - step + error);
+      if ((near < falls ? near : falls) > 0) {  // one branch that is hardly ever taken
+        w[i] += step;
+        sum -= step;
+        s.step[i] = 0;
+      }
+    }
 }
 
 }  // namespace

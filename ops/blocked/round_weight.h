@@ -11,7 +11,8 @@ namespace mtyolo::ops::blocked {
 // What a convolution multiplies is alike: neighbouring pixels are, and activated channels are mostly
 // positive. Their common part meets the sum of a filter's rounding errors e, the rest each error alone. So of
 // the taps of a kernel, or of the channels where the kernel is 1x1, some are not rounded to the nearest value
-// but to the next: one after the other that by which (sum e)^2 + sum e^2 falls most, until it hardly does.
+// but to the one on their other side, where (sum e)^2 + sum e^2 falls by it: first those near the middle of
+// the two, at last any.
 void round_keeping_sums(Context& ctx, const Tensor& weight);
 
 }  // namespace mtyolo::ops::blocked
