@@ -28,7 +28,10 @@ Error image_error(const std::string& name, const char* code, std::string message
 // Throws Error{"image_limits"} unless 1 <= side <= 65,535 and the pixels fit the limit (reliability.md I2).
 void check_image_size(uint64_t width, uint64_t height, const std::string& name);
 
-Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, DamagePolicy damage);
+// kLibrary leaves out our own decoder (data/jpeg_baseline.h), whose pixels are the same: for tests.
+enum class JpegPath { kFastest, kLibrary };
+Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, DamagePolicy damage,
+                  JpegPath path = JpegPath::kFastest);
 Image decode_png(std::span<const std::byte> bytes, const std::string& name, DamagePolicy damage);
 Image decode_bmp(std::span<const std::byte> bytes, const std::string& name);
 

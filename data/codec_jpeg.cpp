@@ -1,6 +1,7 @@
 // JPEG by libjpeg-turbo with its default transforms (slow integer DCT, smooth chroma upsampling), straight
-// into the final buffer. libjpeg reports fatal errors by a call that must not return: `guarded` holds the
-// only setjmp, and the steps it runs have trivial locals only, so that the jump skips no destructor.
+// into the final buffer; sound files of the usual kind by data/jpeg_baseline.h. libjpeg reports fatal errors
+// by a call that must not return: `guarded` holds the only setjmp, and the steps it runs have trivial locals
+// only, so that the jump skips no destructor.
 #include <csetjmp>
 #include <cstdio>
 // jpeglib.h needs the two above.
@@ -12,6 +13,7 @@
 
 #include "core/log.h"
 #include "data/codec.h"
+#include "data/jpeg_baseline.h"
 
 namespace mtyolo::data {
 namespace {
@@ -203,7 +205,8 @@ void check_result(const JpegState& s, const std::string& name, DamagePolicy dama
 
 }  // namespace
 
-Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, DamagePolicy damage) {
+Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, DamagePolicy damage,
+                  JpegPath path) {
   JpegReader reader;
   JpegState& s = reader.state;
   s.bytes = reinterpret_cast<const JOCTET*>(bytes.data());
@@ -211,6 +214,10 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, Dam
   if (!guarded(s, read_header)) fail_decode(s, name);
   check_header(s, name);
   Image image(int(s.info.image_width), int(s.info.image_height));
+  const std::span<const uint8_t> scan(s.source.next_input_byte, s.source.bytes_in_buffer);
+  if (path == JpegPath::kFastest && s.errors.num_warnings == 0 && !s.ran_out &&
+      decode_baseline(s.info, scan, image))
+    return image;
   std::vector<uint8_t> cmyk_row(is_cmyk(s) ? size_t(image.width) * 4 : 0);
   s.pixels = image.pixels.data();
   s.cmyk_row = cmyk_row.data();

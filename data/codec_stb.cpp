@@ -96,7 +96,7 @@ Image decode_bmp(Bytes bytes, const std::string& name) {
 }
 
 #ifndef MTYOLO_HAVE_JPEG
-Image decode_jpeg(Bytes bytes, const std::string& name, DamagePolicy) {
+Image decode_jpeg(Bytes bytes, const std::string& name, DamagePolicy, JpegPath) {
   return decode_with_stb(bytes, name, "JPEG");
 }
 #endif

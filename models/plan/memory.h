@@ -12,7 +12,8 @@ struct BufferLife {
   int64_t offset = -1;                // result, in floats, a multiple of 16
 };
 
-// Largest first, best fit. Returns the floats of the arena.
+// Largest first, best fit; what ends on top comes earlier in the next of some attempts, the best of which
+// counts. Returns the floats of the arena.
 int64_t assign_offsets(std::vector<BufferLife>& buffers);
 
 }  // namespace mtyolo::models

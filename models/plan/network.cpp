@@ -1,6 +1,7 @@
 #include "models/plan/network.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/profile.h"
 #include "ops/blocked/round_weight.h"
@@ -41,13 +42,24 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
   network->type_ = type;
   network->image_ = image_values(network->graph_);
 
-  // One after the other, each on all threads: all are folded in the same memory, which stays in the caches.
-  int64_t largest = 0;
-  for (const auto& [id, recipe] : folded.recipes)
-    for (const FoldRecipe::Branch& branch : recipe.branches)
-      if (const Tensor* weight = weights.find(branch.weight)) largest = std::max(largest, weight->numel());
-  ops::FuseInto into{Tensor::empty({largest}), &ctx.pool()};
+  // One after the other, each on all threads, the largest first: all are folded in the same memory, which
+  // stays in the caches and shrinks while the packed weights and the pages of the file grow.
+  std::vector<std::pair<int64_t, int>> order;  // most weights of a branch, node
   for (const auto& [id, recipe] : folded.recipes) {
+    int64_t count = 0;
+    for (const FoldRecipe::Branch& branch : recipe.branches)
+      if (const Tensor* weight = weights.find(branch.weight)) count = std::max(count, weight->numel());
+    order.emplace_back(count, id);
+  }
+  std::sort(order.rbegin(), order.rend());
+  ops::FuseInto into{{}, &ctx.pool()};
+  for (const auto& [count, id] : order) {
+    if (!into.memory.defined() || count < into.memory.numel() / 2) {
+      into.memory = {};
+      host_allocator()->release_cached();
+      into.memory = Tensor::empty({count});
+    }
+    const FoldRecipe& recipe = folded.recipes.at(id);
     const GraphNode& node = network->graph_.nodes[size_t(id)];
     const auto& params = std::get<ops::Conv2d>(node.attrs);
     const Element factors = network->is_image(node.inputs[0]) ? Element::kF32 : type;

@@ -5,6 +5,7 @@
 
 #include "core/profile.h"
 #include "models/plan/plan_compiler.h"
+#include "ops/blocked/conv2d_chain.h"
 
 namespace mtyolo::models {
 
@@ -69,18 +70,58 @@ class Plan::Compiler {
   }
 
   void emit(const GraphNode& node, const ops::Conv2d&) {
+    if (next_of_chain(node) != nullptr) return;  // part of the next one's step
+    const GraphNode* first = first_of_chain(node);
     const ConvStep& step = net_.conv(node.id);
-    MapIn x = use(node.inputs[0]), y = use(node.id), residual;
+    const int input = first != nullptr ? first->inputs[0] : node.inputs[0];
+    MapIn x = use(input), y = use(node.id), residual;
     if (step.epilogue.residual) residual = use(*step.epilogue.residual);
-    plan_.add_step(node, detail(node.inputs[0]) + " -> " + detail(node.id),
-                   [direct = step.direct, winograd = step.winograd, activation = step.epilogue.activation, x,
-                    y, residual](Context& ctx, State& state) {
-                     blocked::ConvCall call{x(state), y(state), {}, activation};
-                     if (residual) call.residual = residual(state);
-                     if (winograd) blocked::conv2d(ctx, *winograd, call);
-                     else blocked::conv2d(ctx, *direct, call);
-                     blocked::zero_halo(ctx, call.y);
-                   });
+    const auto add = [&](auto conv) {
+      const std::string between = first != nullptr ? " -> " + detail(first->id) : "";
+      plan_.add_step(
+          node, detail(input) + between + " -> " + detail(node.id),
+          [conv, activation = step.epilogue.activation, x, y, residual](Context& ctx, State& state) {
+            blocked::ConvCall call{x(state), y(state), {}, activation};
+            if (residual) call.residual = residual(state);
+            blocked::conv2d(ctx, *conv, call);
+            blocked::zero_halo(ctx, call.y);
+          });
+      if (first != nullptr) plan_.step_infos_.back().flops += plan_.conv_flops(*first);
+    };
+    if (first != nullptr) {
+      const ConvStep& before = net_.conv(first->id);
+      add(std::make_shared<blocked::ConvChain>(before.direct, step.direct, before.epilogue.activation,
+                                               layout_.value(net_.value_of(first->id)).type));
+    } else if (step.winograd) {
+      add(step.winograd);
+    } else {
+      add(step.direct);
+    }
+  }
+
+  // The first convolution and the one behind it run as one step where the map between them is large and
+  // nobody else reads it.
+  const GraphNode* next_of_chain(const GraphNode& node) const {
+    const auto& nodes = net_.graph().nodes;
+    const int value = net_.value_of(node.id);
+    const GraphNode* next = nullptr;
+    for (const GraphNode& reader : nodes)
+      for (const int input : reader.inputs) {
+        if (net_.value_of(input) != value || net_.value_of(reader.id) == value) continue;
+        if (next != nullptr) return nullptr;
+        next = &reader;
+      }
+    const auto* conv = next != nullptr ? std::get_if<ops::Conv2d>(&next->attrs) : nullptr;
+    if (conv == nullptr || conv->stride_h < 2 || !net_.conv(next->id).direct) return nullptr;
+    const ConvStep& step = net_.conv(node.id);
+    const bool few = nodes[size_t(node.inputs[0])].channels <= blocked::kBlock;
+    return step.direct && !step.epilogue.residual && few ? next : nullptr;
+  }
+
+  const GraphNode* first_of_chain(const GraphNode& node) const {
+    for (const GraphNode& before : net_.graph().nodes)
+      if (std::holds_alternative<ops::Conv2d>(before.attrs) && next_of_chain(before) == &node) return &before;
+    return nullptr;
   }
 
   void emit(const GraphNode& node, const ops::Activation& p) {
@@ -221,12 +262,15 @@ void Plan::add_step(const GraphNode& node, const std::string& detail, Run run) {
   static constexpr const char* kNames[] = {"input",       "conv2d",         "batch_norm",    "activation",
                                            "max_pool2d",  "upsample",       "concat",        "add",
                                            "scale_shift", "space_to_depth", "detect_decode", "cross_stitch"};
-  double flops = 0;
-  if (const auto* conv = std::get_if<ops::Conv2d>(&node.attrs))
-    flops = 2.0 * double(shapes_[size_t(node.id)].numel()) * double(conv->kernel_h * conv->kernel_w) *
-            double(shapes_[size_t(node.inputs[0])][1] / conv->groups);
-  step_infos_.push_back({kNames[node.attrs.index()], node.scope, detail, flops});
+  step_infos_.push_back({kNames[node.attrs.index()], node.scope, detail, conv_flops(node)});
   runs_.push_back(std::move(run));
+}
+
+double Plan::conv_flops(const GraphNode& node) const {
+  const auto* conv = std::get_if<ops::Conv2d>(&node.attrs);
+  if (conv == nullptr) return 0;
+  return 2.0 * double(shapes_[size_t(node.id)].numel()) * double(conv->kernel_h * conv->kernel_w) *
+         double(shapes_[size_t(node.inputs[0])][1] / conv->groups);
 }
 
 Plan::State Plan::make_state(Context& ctx) const {

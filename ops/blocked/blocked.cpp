@@ -27,6 +27,8 @@ void pack_row(const Tensor& t, int64_t image, int row, const MapView& map) {
       else at[int64_t(j) * map.pixel] = E(value);
     }
   }
+  for (int c = map.channels; c < kStemPixel && map.pixel == kStemPixel; ++c)
+    for (int j = 0; j < map.w; ++j) element<E>(map, c, row, j)[0] = E(0.0f);
 }
 
 }  // namespace
@@ -78,25 +80,24 @@ void reserve_scratch(Context& ctx, int64_t floats) {
     all.push_back(Tensor::empty({floats}, DType::kF32, ctx.allocator()));
 }
 
-void zero_halo(Context& ctx, const Map& map) {
-  const int halo = map.view.halo;
-  if (halo == 0) return;
-  const auto zero_blocks = [&](int image, int begin, int end) {
-    const MapView m = map.image(image);
-    const int64_t row_bytes = int64_t(element_bytes(m, m.row_stride)),
-                  pixel_bytes = int64_t(element_bytes(m, m.pixel));
-    const size_t row_size = size_t(row_bytes), side = size_t(halo * pixel_bytes);
-    for (int b = begin; b < end; ++b) {
-      auto* first = static_cast<std::byte*>(moved(m, b * m.block_stride - int64_t(halo) * m.pixel).data);
-      for (int i = 1; i <= halo; ++i) std::memset(first - i * row_bytes, 0, row_size);
-      for (int i = 0; i < m.h; ++i) {
-        std::memset(first + i * row_bytes, 0, side);
-        std::memset(first + i * row_bytes + (halo + m.w) * pixel_bytes, 0, side);
-      }
-      for (int i = 0; i < halo; ++i) std::memset(first + (m.h + i) * row_bytes, 0, row_size);
+void zero_halo(const MapView& m, int block_begin, int block_end) {
+  const int64_t row_bytes = int64_t(element_bytes(m, m.row_stride)),
+                pixel_bytes = int64_t(element_bytes(m, m.pixel));
+  const size_t row_size = size_t(row_bytes), side = size_t(m.halo * pixel_bytes);
+  for (int b = block_begin; b < block_end; ++b) {
+    auto* first = static_cast<std::byte*>(moved(m, b * m.block_stride - int64_t(m.halo) * m.pixel).data);
+    for (int i = 1; i <= m.halo; ++i) std::memset(first - i * row_bytes, 0, row_size);
+    for (int i = 0; i < m.h; ++i) {
+      std::memset(first + i * row_bytes, 0, side);
+      std::memset(first + i * row_bytes + (m.halo + m.w) * pixel_bytes, 0, side);
     }
-  };
-  for_blocks(ctx, map, zero_blocks);
+    for (int i = 0; i < m.halo; ++i) std::memset(first + (m.h + i) * row_bytes, 0, row_size);
+  }
+}
+
+void zero_halo(Context& ctx, const Map& map) {
+  if (map.view.halo == 0) return;
+  for_blocks(ctx, map, [&](int image, int begin, int end) { zero_halo(map.image(image), begin, end); });
 }
 
 void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y) {

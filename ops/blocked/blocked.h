@@ -4,7 +4,7 @@
 // The ops below take either type, the same for all their maps. A channel range that begins at a multiple of
 // 16 is a view, so concatenation costs nothing; the halo is zero and stands for the padding of the
 // convolutions that read the map. Lanes beyond C hold anything and are never read. Maps with at most 4
-// channels that only a convolution reads (the image) use 4 elements per pixel.
+// channels that only a convolution reads (the image) use 4 elements per pixel, zero beyond C.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +39,8 @@ int64_t map_floats(int n, int channels, int h, int w, int halo, int pixel = kBlo
 Map make_map(void* memory, int n, int channels, int h, int w, int halo, int pixel = kBlock,
              Element type = Element::kF32);
 void zero_halo(Context& ctx, const Map& map);
+void zero_halo(const MapView& image, int block_begin,
+               int block_end);  // of some blocks, on the calling thread
 
 // Before a loop whose tasks take scratch of so many floats each: then however many run at once, they find it
 // in the allocator's cache, and a loop that is repeated asks the system for nothing.
@@ -64,9 +66,12 @@ class PackedConv {
   int in_channels() const { return in_channels_; }
   int out_channels() const { return out_channels_; }
   size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
+  int panels() const { return int(panels_.size()); }
+  // One panel's rows [row_begin, row_end) of an image, on the calling thread.
+  void compute(const struct ConvCall& call, int image, int panel, int row_begin, int row_end) const;
 
  private:
-  friend void conv2d_part(Context&, const PackedConv&, const struct ConvCall&);
+  friend void conv2d_part(Context&, const PackedConv&, const ConvCall&);
   struct Panel {
     int64_t offset;              // floats or pairs into weights_
     int block_begin, block_end;  // input blocks

@@ -15,9 +15,20 @@ int blocks_of(int channels) { return (channels + kBlock - 1) / kBlock; }
 // cache and walks many rows, or it keeps some rows of the input there and walks all panels: whichever moves
 // fewer bytes.
 struct Split {
-  int rows;         // output rows per task
+  int chunks;       // of nearly as many output rows
   bool all_panels;  // a task computes every panel of its rows
 };
+
+// About as many chunks, but so that no thread is left with much more than the others.
+int even_chunks(int about, const Map& y, int threads) {
+  const auto longest = [&](int chunks) {  // rows of the busiest thread
+    return (chunks * y.n + threads - 1) / threads * ((y.view.h + chunks - 1) / chunks);
+  };
+  int best = about;
+  for (int chunks = std::max(1, about * 3 / 4); chunks <= std::min(2 * about, y.view.h); ++chunks)
+    if (longest(chunks) < longest(best)) best = chunks;
+  return best;
+}
 
 Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels, int threads) {
   // Bytes of input rows that share the cache with a weight panel.
@@ -27,13 +38,14 @@ Split split_rows(const PackedConv& conv, const Map& x, const Map& y, int panels,
   const double x_bytes = row_bytes * x.view.h, w_bytes = double(conv.size_bytes());
   const int overlap = std::max(0, p.dilation_h * (p.kernel_h - 1) + 1 - p.stride_h);
   const int rows = std::clamp(int((rows_budget / row_bytes - overlap) / p.stride_h), 1, y.view.h);
-  const double chunks = std::ceil(double(y.view.h) / rows);
+  const int chunks = (y.view.h + rows - 1) / rows;
   const double by_rows = x_bytes * (1 + double(overlap) / (rows * p.stride_h)) + w_bytes * chunks;
   const double by_panels = x_bytes * panels + w_bytes;
-  if (by_rows < by_panels && chunks * y.n >= 2 * threads) return {rows, true};
+  if (by_rows < by_panels && chunks * y.n >= 2 * threads)
+    return {chunks * y.n < 8 * threads ? even_chunks(chunks, y, threads) : chunks, true};
   // Enough tasks that the last ones finish together.
   const int wanted = std::max(1, (8 * threads + panels * y.n - 1) / (panels * y.n));
-  return {std::max(1, (y.view.h + wanted - 1) / wanted), false};
+  return {std::min(wanted, y.view.h), false};
 }
 
 }  // namespace
@@ -179,37 +191,39 @@ void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call) {
   conv2d_part(ctx, conv, call);
 }
 
+void PackedConv::compute(const ConvCall& call, int image, int panel, int row_begin, int row_end) const {
+  const Panel& info = panels_[size_t(panel)];
+  const Conv2d& p = params_;
+  const int panel_blocks = table_->panel / kBlock;
+  ConvTask task;
+  task.x = call.x.image(image);
+  task.y = call.y.image(image);
+  if (call.residual) task.residual = call.residual->image(image);
+  task.weight = weights_.data<float>() + info.offset;
+  task.bias = bias_.data<float>() + int64_t(panel) * table_->panel;
+  task.block_begin = info.block_begin;
+  task.block_end = info.block_end;
+  task.out_block = panel * panel_blocks;
+  task.out_blocks = std::min(panel_blocks, blocks_of(out_channels_) - task.out_block);
+  task.kernel_h = p.kernel_h, task.kernel_w = p.kernel_w;
+  task.stride_h = p.stride_h, task.stride_w = p.stride_w;
+  task.pad_h = p.pad_h, task.pad_w = p.pad_w;
+  task.dilation_h = p.dilation_h, task.dilation_w = p.dilation_w;
+  task.row_begin = row_begin, task.row_end = row_end;
+  task.epilogue = to_epilogue(call.activation.kind);
+  task.slope = call.activation.slope;
+  (type_ == Element::kBF16 ? table_->conv_bf16 : table_->conv)(task);
+}
+
 void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call) {
-  const Conv2d& p = conv.params();
   const Map &x = call.x, &y = call.y;
-  const int panels = int(conv.panels_.size());
-  const int panel_blocks = conv.table_->panel / kBlock;
+  const int panels = conv.panels();
   MTYOLO_CHECK(x.view.type == conv.type_ && (!call.residual || call.residual->view.type == y.view.type),
                "conv2d: maps and packed weights differ in type");
   const Split split = split_rows(conv, x, y, panels, ctx.pool().size());
-  const int chunks = (y.view.h + split.rows - 1) / split.rows;
-
+  const int chunks = split.chunks, h = y.view.h;
   const auto run = [&](int image, int panel, int chunk) {
-    const PackedConv::Panel& info = conv.panels_[size_t(panel)];
-    ConvTask task;
-    task.x = x.image(image);
-    task.y = y.image(image);
-    if (call.residual) task.residual = call.residual->image(image);
-    task.weight = conv.weights_.data<float>() + info.offset;
-    task.bias = conv.bias_.data<float>() + int64_t(panel) * conv.table_->panel;
-    task.block_begin = info.block_begin;
-    task.block_end = info.block_end;
-    task.out_block = panel * panel_blocks;
-    task.out_blocks = std::min(panel_blocks, blocks_of(conv.out_channels()) - task.out_block);
-    task.kernel_h = p.kernel_h, task.kernel_w = p.kernel_w;
-    task.stride_h = p.stride_h, task.stride_w = p.stride_w;
-    task.pad_h = p.pad_h, task.pad_w = p.pad_w;
-    task.dilation_h = p.dilation_h, task.dilation_w = p.dilation_w;
-    task.row_begin = chunk * split.rows;
-    task.row_end = std::min(y.view.h, task.row_begin + split.rows);
-    task.epilogue = to_epilogue(call.activation.kind);
-    task.slope = call.activation.slope;
-    (conv.type_ == Element::kBF16 ? conv.table_->conv_bf16 : conv.table_->conv)(task);
+    conv.compute(call, image, panel, chunk * h / chunks, (chunk + 1) * h / chunks);
   };
   if (split.all_panels) {
     ctx.pool().parallel_for(int64_t(y.n) * chunks, [&](int64_t i) {

@@ -9,8 +9,8 @@
 //   pixels   |  ...   |  ...   |      AVX2:     6 pixels x 1 block of 2 = 12 of 16; SSE: 2 x 4 = 8 of 16
 //            +--------+--------+      NEON:     5 pixels x 1 block of 4 = 20 of 32
 //
-// Rows and columns outside the image are the map's zeroed halo, so there is no edge case. The order of
-// summation is the same for every output pixel and channel. Layout as oneDNN's nChw16c.
+// Rows and columns outside the image are the map's zeroed halo. The order of summation is the same for every
+// output pixel and channel. Layout as oneDNN's nChw16c.
 #pragma once
 
 #include <utility>
@@ -61,7 +61,8 @@ void conv_tile(const ConvTask& task, int row, int column) {
   const int64_t below = task.stride_h * x.row_stride;
   for (int block = task.block_begin; block < task.block_end; ++block) {
     const int left = x.channels - block * kBlock;
-    const int lanes = left < kBlock ? left : kBlock;
+    // The image's pixels end in zeros: their last pair needs no masking.
+    const int lanes = left >= kBlock ? kBlock : x.pixel == kStemPixel ? left + left % Product::kLanes : left;
     for (int u = 0; u < task.kernel_h; ++u) {
       const Stored* taps = origin + block * x.block_stride + int64_t(u) * task.dilation_h * x.row_stride;
       // The row that the tile below will read and this one does not: hardware sees no pattern in them.

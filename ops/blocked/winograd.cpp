@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kFewChannels = 32;  // below, the transforms cost what the multiplications save
 
-constexpr int kManyChannels = 512;  // on both sides: the larger transformed weights take too much memory
+constexpr int64_t kManyWeights = 512 * 512;  // beyond, the larger transformed weights take too much memory
 
 // An odd number of cache lines, so that the positions of a tile fall into different sets of a cache.
 int64_t position_stride(int64_t lines) { return (lines | 1) * kBlock; }
@@ -49,8 +49,7 @@ const char* winograd_refuses(const Conv2d& p, int in_channels, int out_channels,
 }
 
 WinogradForm winograd_form(int in_channels, int out_channels) {
-  const bool many = in_channels >= kManyChannels && out_channels >= kManyChannels;
-  return many ? WinogradForm::kF2 : WinogradForm::kF4;
+  return int64_t(in_channels) * out_channels > kManyWeights ? WinogradForm::kF2 : WinogradForm::kF4;
 }
 
 WinogradConv::WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, WinogradForm form,

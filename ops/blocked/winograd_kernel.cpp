@@ -128,6 +128,8 @@ void input_tiles(const WinogradTask& task) {
         int64_t columns[F::kIn];
         for (int k = 0; k < F::kIn; ++k)
           columns[k] = int64_t(smaller(F::kOut * j - 1 + k, last_column)) * kBlock;
+        for (int u = 0; u < F::kIn; ++u)  // the next tile's new pixels
+          for (int k = 1; k <= F::kOut; ++k) __builtin_prefetch(rows[u] + (F::kOut * (j + 1) + k) * kBlock);
         input_tile<F, T>(rows, columns, v, task.v_position);
       }
     }

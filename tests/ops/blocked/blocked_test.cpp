@@ -3,11 +3,13 @@
 #include <cmath>
 
 #include "core/random.h"
+#include "ops/blocked/conv2d_chain.h"
 #include "ops/blocked/winograd.h"
 #include "ops/space_to_depth.h"
 
 using namespace mtyolo;
 using namespace mtyolo::ops;
+using blocked::Element;
 
 namespace {
 
@@ -272,6 +274,40 @@ TEST_CASE("winograd conv2d gives the same bits for any threads, batch, and place
   CHECK(bit_equal(some, a.slice(1, 37, 75)));
 }
 
+TEST_CASE("a chain of two convolutions equals one after the other bit for bit", "[blocked]") {
+  const int threads = GENERATE(1, 3);
+  const auto type = GENERATE(Element::kF32, Element::kBF16);
+  const auto [h, first, second] = GENERATE(std::tuple{38, Conv2d::square(3, 1, 1), Conv2d::square(3, 2, 1)},
+                                           std::tuple{31, Conv2d::square(3, 2, 1), Conv2d::square(3, 2, 1)},
+                                           std::tuple{9, Conv2d::square(1, 1, 0), Conv2d::square(5, 1, 2)});
+  Context ctx(threads);
+  const Tensor x = random_tensor({2, 3, h, 21}, 1), b = random_tensor({40}, 2);
+  const Tensor w1 = random_tensor({40, 3, first.kernel_h, first.kernel_w}, 3);
+  const Tensor w2 = random_tensor({24, 40, second.kernel_h, second.kernel_w}, 4);
+  const Shape between = conv2d_shape(x.shape(), w1.shape(), first);
+  const Shape result = conv2d_shape(between, w2.shape(), second);
+  const auto map = [&](const Shape& s, int halo, int pixel = blocked::kBlock) {
+    const int n = int(s[0]), c = int(s[1]), rows = int(s[2]), columns = int(s[3]);
+    OwnedMap m{Tensor::full({blocked::map_floats(n, c, rows, columns, halo, pixel)}, NAN), {}};
+    m.map = blocked::make_map(m.memory.raw(), n, c, rows, columns, halo, pixel, type);
+    blocked::zero_halo(ctx, m.map);
+    return m;
+  };
+  const OwnedMap in = map(x.shape(), 1, blocked::kStemPixel), mid = map(between, 2), one = map(result, 0),
+                 two = map(result, 0), residual = map(result, 0);
+  blocked::pack(ctx, x, in.map);
+  blocked::pack(ctx, random_tensor(result, 5), residual.map);
+  const auto pack = [&](const Tensor& w, const Conv2d& p, const Tensor& bias) {
+    return std::make_shared<const blocked::PackedConv>(ctx, w, bias, p, blocked::kernels(), type);
+  };
+  const auto a = pack(w1, first, b), c = pack(w2, second, {});
+  const Activation silu{ActivationKind::kSilu}, relu{ActivationKind::kRelu};
+  blocked::conv2d(ctx, *a, {in.map, mid.map, {}, silu});
+  blocked::conv2d(ctx, *c, {mid.map, one.map, residual.map, relu});
+  blocked::conv2d(ctx, blocked::ConvChain{a, c, silu}, {in.map, two.map, residual.map, relu});
+  CHECK(max_difference(unpacked(ctx, two.map), unpacked(ctx, one.map)) == 0);
+}
+
 TEST_CASE("winograd conv2d applies bias, activation and residual as the direct form does", "[blocked]") {
   Context ctx(2);
   const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kF4);
@@ -288,9 +324,9 @@ TEST_CASE("winograd conv2d applies bias, activation and residual as the direct f
 }
 
 TEST_CASE("winograd conv2d takes the form of fewer weights for many channels", "[blocked]") {
-  CHECK(blocked::winograd_form(512, 256) == WinogradForm::kF4);
-  CHECK(blocked::winograd_form(512, 512) == WinogradForm::kF2);
-  CHECK(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 512, 512, blocked::Element::kBF16) != nullptr);
+  CHECK(blocked::winograd_form(512, 512) == WinogradForm::kF4);
+  CHECK(blocked::winograd_form(512, 528) == WinogradForm::kF2);
+  CHECK(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 512, 528, blocked::Element::kBF16) != nullptr);
   Context ctx(1);
   const Tensor w = random_tensor({32, 32, 3, 3}, 1);
   const auto floats = [&](WinogradForm form) {
