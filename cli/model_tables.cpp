@@ -148,6 +148,7 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
   const ops::Impls impls = make_inference_impls(common);
   const std::string forced = impls.forced(Conv::kName);
   const std::vector<Shape> shapes = models::infer_shapes(model.graph, 1, size, size);
+  const std::set<int> image = models::image_values(model.graph);
   std::vector<ImplFacts> facts;
   for (const models::GraphNode& node : model.graph.nodes) {
     const auto* p = std::get_if<ops::Conv2d>(&node.attrs);
@@ -161,7 +162,8 @@ std::vector<ImplFacts> impl_facts(const models::Model& model, int size, const Co
     ImplFacts f{node.scope,
                 describe(*p, below.channels, node.channels),
                 fmt::format("{}", x.shape()),
-                plan_kernel(*p, below.channels, node.channels, forced, cpu_element(dtype)),
+                plan_kernel(*p, below.channels, node.channels, forced,
+                            image.contains(below.id) ? ops::blocked::Element::kF32 : cpu_element(dtype)),
                 impls.choose<Conv>(query).name,
                 {}};
     for (const auto& impl : impls.all<Conv>()) {

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 #include "models/plan/epilogues.h"
 #include "models/plan/fold.h"
@@ -19,16 +20,22 @@ struct ConvStep {
   Epilogue epilogue;
 };
 
+// The image and what only rearranges it, by node; empty where anything but convolutions reads one, for other
+// ops take maps of one type.
+std::set<int> image_values(const Graph& graph);
+
 class Network {
  public:
   // Folds and packs the weights on all threads. Convolutions that Winograd's form suits take it, unless told
-  // not to. bf16: so are the maps, but what only decoding reads, and the weights but Winograd's, whose
-  // products stay f32.
+  // not to. bf16: so are the maps, but the image and what only decoding reads, and the weights, with their
+  // sums kept (round_keeping_sums). What reads the image or is in Winograd's form has f32 weights and
+  // products.
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
                                               bool allow_winograd = true,
                                               ops::blocked::Element type = ops::blocked::Element::kF32);
 
   ops::blocked::Element type() const { return type_; }
+  bool is_image(int node) const { return image_.contains(node); }  // image_values
   const Graph& graph() const { return graph_; }
   int value_of(int node) const { return value_of_[size_t(node)]; }  // Epilogues::value_of
   const std::vector<int>& values() const { return value_of_; }
@@ -40,6 +47,7 @@ class Network {
   Graph graph_;
   ops::blocked::Element type_ = ops::blocked::Element::kF32;
   std::vector<int> value_of_;
+  std::set<int> image_;
   std::map<int, ConvStep> convs_;  // by convolution node
   std::map<int, Tensor> cross_stitches_;
 };

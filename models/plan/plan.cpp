@@ -90,7 +90,8 @@ class Plan::Compiler {
     };
     if (first != nullptr) {
       const ConvStep& before = net_.conv(first->id);
-      add(std::make_shared<blocked::ConvChain>(before.direct, step.direct, before.epilogue.activation));
+      add(std::make_shared<blocked::ConvChain>(before.direct, step.direct, before.epilogue.activation,
+                                               layout_.value(net_.value_of(first->id)).type));
     } else if (step.winograd) {
       add(step.winograd);
     } else {

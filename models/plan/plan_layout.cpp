@@ -44,7 +44,7 @@ PlanLayout::PlanLayout(const Network& network, const std::vector<Shape>& shapes)
       continue;
     PlanValue& v = values_[size_t(node.id)];
     v.stored = true;
-    if (!only_decoded(network, node)) v.type = network.type();
+    if (!network.is_image(node.id) && !only_decoded(network, node)) v.type = network.type();
     v.channels = int(s[1]), v.h = int(s[2]), v.w = int(s[3]);
     if (std::holds_alternative<Input>(node.attrs) && fits_stem_pixel(network, node)) v.pixel = kStemPixel;
   }

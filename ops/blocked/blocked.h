@@ -87,7 +87,7 @@ class PackedConv {
   Tensor weights_, bias_;
 };
 
-// y = activation(conv(x)) + residual, all of the type that the weights are packed for; y may be f32 besides.
+// y = activation(conv(x)) + residual, x of the type that the weights are packed for, y and residual of one.
 // x's halo must cover the padding. Throws Error when shapes do not fit.
 struct ConvCall {
   Map x, y;

@@ -28,7 +28,7 @@ void conv2d(Context& ctx, const ConvChain& chain, const ConvCall& call) {
     const int first = std::max(0, begin * p.stride_h - p.pad_h);
     const int last = std::min(mid_h, (end - 1) * p.stride_h - p.pad_h + reach);
     const Tensor memory = Tensor::empty({scratch}, DType::kF32, ctx.allocator());
-    Map map = make_map(memory.raw(), 1, channels, last - first, mid_w, halo, kBlock, call.x.view.type);
+    Map map = make_map(memory.raw(), 1, channels, last - first, mid_w, halo, kBlock, chain.type);
     zero_halo(map.view, 0, map.blocks());
     map.view = moved(map.view, -first * map.view.row_stride);  // numbered as in the whole map
     ConvCall part = call;

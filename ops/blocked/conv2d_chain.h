@@ -13,6 +13,7 @@ namespace mtyolo::ops::blocked {
 struct ConvChain {
   std::shared_ptr<const PackedConv> first, second;
   Activation between;
+  Element type = Element::kF32;  // of the map between them: what the second is packed for
 };
 void conv2d(Context& ctx, const ConvChain& chain, const ConvCall& call);
 

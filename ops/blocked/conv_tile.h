@@ -89,7 +89,7 @@ void conv_tile(const ConvTask& task, int row, int column) {
       const auto at = [&](const MapView& m, auto type) {
         return pixel_at<decltype(type)>(m, block, row, column, m.pixel) + lane;
       };
-      const Stored* residual = task.residual.data != nullptr ? at(task.residual, Stored{}) : nullptr;
+      const auto* residual = task.residual.data != nullptr ? at(task.residual, element) : nullptr;
       for (int t = 0; t < Tile; ++t) {
         Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
         if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
@@ -97,8 +97,7 @@ void conv_tile(const ConvTask& task, int row, int column) {
       }
     }
   };
-  if constexpr (Product::kLanes == 1) finish(Stored{});
-  else with_element(task.y, finish);
+  with_element(task.y, finish);
 }
 
 using TileFunction = void (*)(const ConvTask&, int row, int column);

@@ -14,10 +14,10 @@ namespace mtyolo::ops::blocked {
 // work.
 struct KernelTable {
   const char* isa;
-  int32_t panel;  // output channels of one weight panel: 16 or 32
-  int32_t tile;   // output pixels of one register tile
-  void (*conv)(const ConvTask&);
-  void (*conv_bf16)(const ConvTask&);                 // x and residual bf16, y either, sums f32
+  int32_t panel;                                      // output channels of one weight panel: 16 or 32
+  int32_t tile;                                       // output pixels of one register tile
+  void (*conv)(const ConvTask&);                      // x f32, y and residual of either type
+  void (*conv_bf16)(const ConvTask&);                 // x bf16, the same, sums f32
   void (*winograd_input)(const WinogradTask&);        // x to v
   void (*winograd_output)(const WinogradTask&);       // m to the blocks of one panel of y
   void (*winograd_output_grad)(const WinogradTask&);  // v = A x A^T of the pixels of a tile of x, a gradient

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/blocked/round_weight.h"
 #include "ops/blocked/winograd.h"
 #include "ops/concat.h"
 #include "ops/cross_stitch.h"
@@ -16,6 +17,7 @@ using namespace mtyolo::test;
 
 namespace {
 
+using blocked::Element;
 constexpr DType kType = DType::kBF16;
 constexpr double kRounding = 0x1p-8;  // largest relative error of a rounding to bf16
 
@@ -160,6 +162,65 @@ TEST_CASE("bf16: a convolution's f32 result rounds to its bf16 one, in-place act
   blocked::activate(s.ctx, blocked::map_of(f32), silu);
   blocked::activate(s.ctx, blocked::map_of(y), silu);
   CHECK(bit_equal(blocked::to_plain(s.ctx, y), rounded(blocked::to_plain(s.ctx, f32))));
+}
+
+TEST_CASE("bf16: a convolution of f32 maps writes bf16 ones and adds a bf16 residual", "[blocked][bf16]") {
+  Setup s;
+  const Conv2d p = Conv2d::square(3, 1, 1);
+  const Tensor x = random_tensor({2, 3, 11, 9}, 1), r = random_rounded({2, 50, 11, 9}, 2);
+  const Tensor w = random_tensor({50, 3, 3, 3}, 3), bias = random_tensor({50}, 4);
+  const Element type = GENERATE(Element::kF32, Element::kBF16);  // of x and the weights
+  const blocked::PackedConv conv(s.ctx, w, bias, p, blocked::kernels(), type);
+  const Tensor in = blocked::to_blocked(s.ctx, x, 1, type == Element::kF32 ? DType::kF32 : kType);
+  const auto run = [&](DType to) {
+    const Tensor residual = blocked::to_blocked(s.ctx, r, 0, to), y = dirty(r.shape(), 0, to);
+    blocked::conv2d(s.ctx, conv,
+                    {blocked::map_of(in), blocked::map_of(y), blocked::map_of(residual),
+                     Activation{ActivationKind::kSilu}});
+    return blocked::to_plain(s.ctx, y);
+  };
+  CHECK(bit_equal(run(kType), rounded(run(DType::kF32))));
+  const Tensor y = dirty(r.shape(), 0, kType), residual = blocked::to_blocked(s.ctx, r, 0);
+  CHECK_THROWS_WITH(
+      blocked::conv2d(s.ctx, conv, {blocked::map_of(in), blocked::map_of(y), blocked::map_of(residual), {}}),
+      Catch::Contains("differ in type"));
+}
+
+TEST_CASE("bf16: weights are rounded so that the sums of kernels and of 1x1 filters stay",
+          "[blocked][bf16]") {
+  Context ctx(2);
+  const Shape shape = GENERATE(Shape{20, 300, 1, 1}, Shape{20, 7, 3, 3});
+  const Tensor w = random_tensor(shape, 1), got = w.clone(), nearest = rounded(w);
+  blocked::round_keeping_sums(ctx, got);
+  CHECK(bit_equal(got, rounded(got)));
+  const int64_t run = shape[2] > 1 ? 9 : 300;
+  const auto errors = [&](const Tensor& r, int64_t first) {
+    std::pair<double, double> e;  // sum, sum of squares
+    for (int64_t i = first; i < first + run; ++i) {
+      const double d = double(w.data<float>()[i]) - r.data<float>()[i];
+      e.first += d, e.second += d * d;
+    }
+    return e;
+  };
+  double sums = 0, nearest_sums = 0, squares = 0, nearest_squares = 0;
+  for (int64_t first = 0; first < w.numel(); first += run) {
+    const auto [sum, square] = errors(got, first);
+    const auto [before, square_before] = errors(nearest, first);
+    CHECK(sum * sum + square <= before * before + square_before);
+    sums += sum * sum, squares += square;
+    nearest_sums += before * before, nearest_squares += square_before;
+  }
+  CHECK(sums < 0.1 * nearest_sums);
+  CHECK(squares < 1.5 * nearest_squares);
+  for (int64_t i = 0; i < w.numel(); ++i)  // one of the two neighbours
+    REQUIRE(std::abs(got.data<float>()[i] - w.data<float>()[i]) <= 0x1p-7 * std::abs(w.data<float>()[i]));
+
+  const float inf = std::numeric_limits<float>::infinity();
+  const Tensor odd = Tensor::from<float>({inf, NAN, -0.0f, 1, 3.4e38f}, {5, 1, 1, 1});
+  blocked::round_keeping_sums(ctx, odd);
+  CHECK(bit_equal(odd.slice(0, 2, 4), Tensor::from<float>({-0.0f, 1}, {2, 1, 1, 1})));
+  CHECK(odd.data<float>()[0] == inf);
+  CHECK(std::isnan(odd.data<float>()[1]));
 }
 
 TEST_CASE("bf16: winograd conv2d rounds nothing but the result", "[blocked][bf16]") {

@@ -304,7 +304,7 @@ TEST_CASE("a chain of two convolutions equals one after the other bit for bit", 
   const Activation silu{ActivationKind::kSilu}, relu{ActivationKind::kRelu};
   blocked::conv2d(ctx, *a, {in.map, mid.map, {}, silu});
   blocked::conv2d(ctx, *c, {mid.map, one.map, residual.map, relu});
-  blocked::conv2d(ctx, blocked::ConvChain{a, c, silu}, {in.map, two.map, residual.map, relu});
+  blocked::conv2d(ctx, blocked::ConvChain{a, c, silu, type}, {in.map, two.map, residual.map, relu});
   CHECK(max_difference(unpacked(ctx, two.map), unpacked(ctx, one.map)) == 0);
 }
 
