@@ -1,5 +1,5 @@
 // The kernels that multiply bf16 values: compiled for AVX512-BF16 too, whose vdpbf16ps takes a pair per lane.
-#include "ops/blocked/conv_tile.h"
+#include "ops/blocked/conv_rows.h"
 #include "ops/blocked/outer_tile.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {

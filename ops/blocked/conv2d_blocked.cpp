@@ -218,7 +218,9 @@ void PackedConv::compute(const ConvCall& call, int image, int panel, int row_beg
 void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call) {
   const Map &x = call.x, &y = call.y;
   const int panels = conv.panels();
-  MTYOLO_CHECK(x.view.type == conv.type_ && (!call.residual || call.residual->view.type == y.view.type),
+  MTYOLO_CHECK(x.view.type == conv.type_ &&
+                   (!call.residual ||
+                    call.residual->view.type == (conv.type_ == Element::kF32 ? y.view.type : conv.type_)),
                "conv2d: maps and packed weights differ in type");
   const Split split = split_rows(conv, x, y, panels, ctx.pool().size());
   const int chunks = split.chunks, h = y.view.h;

@@ -1,4 +1,4 @@
-#include "ops/blocked/conv_tile.h"
+#include "ops/blocked/conv_rows.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
 

@@ -9,10 +9,11 @@
 //   pixels   |  ...   |  ...   |      AVX2:     6 pixels x 1 block of 2 = 12 of 16; SSE: 2 x 4 = 8 of 16
 //            +--------+--------+      NEON:     5 pixels x 1 block of 4 = 20 of 32
 //
-// Outside the image lies the map's zeroed halo; outputs are summed in one order. Layout: oneDNN's nChw16c.
+// Rows and columns outside the image are the map's zeroed halo. The order of summation is the same for every
+// output pixel and channel. Layout as oneDNN's nChw16c.
 #pragma once
 
-#include <utility>
+#include <type_traits>
 
 #include "ops/blocked/epilogue.h"
 #include "ops/blocked/product.h"
@@ -60,8 +61,11 @@ void conv_tile(const ConvTask& task, int row, int column) {
   const int64_t below = task.stride_h * x.row_stride;
   for (int block = task.block_begin; block < task.block_end; ++block) {
     const int left = x.channels - block * kBlock;
-    // The image's pixels end in zeros: their last pair needs no masking.
-    const int lanes = left >= kBlock ? kBlock : x.pixel == kStemPixel ? left + left % Product::kLanes : left;
+    // A pixel of the image ends in zeros: its last pair needs no masking. (Written shorter, GCC 12 spills the
+    // accumulators of bf16 and a layer takes a third longer: time all of a network after any change here.)
+    const int even =
+        x.pixel == kStemPixel ? (left + Product::kLanes - 1) / Product::kLanes * Product::kLanes : left;
+    const int lanes = even < kBlock ? even : kBlock;
     for (int u = 0; u < task.kernel_h; ++u) {
       const Stored* taps = origin + block * x.block_stride + int64_t(u) * task.dilation_h * x.row_stride;
       // The row that the tile below will read and this one does not: hardware sees no pattern in them.
@@ -89,7 +93,8 @@ void conv_tile(const ConvTask& task, int row, int column) {
       const auto at = [&](const MapView& m, auto type) {
         return pixel_at<decltype(type)>(m, block, row, column, m.pixel) + lane;
       };
-      const auto* residual = task.residual.data != nullptr ? at(task.residual, element) : nullptr;
+      using Residual = std::conditional_t<Product::kLanes == 1, decltype(element), Stored>;
+      const Residual* residual = task.residual.data != nullptr ? at(task.residual, Residual{}) : nullptr;
       for (int t = 0; t < Tile; ++t) {
         Vec v = apply_epilogue(acc[t][b], task.epilogue, task.slope);
         if (residual != nullptr) v += load(residual + int64_t(t) * task.residual.pixel);
@@ -97,53 +102,9 @@ void conv_tile(const ConvTask& task, int row, int column) {
       }
     }
   };
-  with_element(task.y, finish);
-}
-
-using TileFunction = void (*)(const ConvTask&, int row, int column);
-
-template <class Product, int Blocks, int Step, int... Tiles>
-TileFunction pick_tile(int tile, std::integer_sequence<int, Tiles...>) {
-  static constexpr TileFunction kFunctions[] = {conv_tile<Product, Tiles + 1, Blocks, Step>...};
-  return kFunctions[tile - 1];
-}
-
-template <class Product, int Blocks>
-TileFunction pick_step(int tile, int64_t step) {
-  constexpr auto kTiles = std::make_integer_sequence<int, kTile>{};
-  constexpr int kWide = kBlock / Product::kLanes, kStem = kStemPixel / Product::kLanes;
-  if (step == kWide) return pick_tile<Product, Blocks, kWide>(tile, kTiles);
-  if (step == 2 * kWide) return pick_tile<Product, Blocks, 2 * kWide>(tile, kTiles);
-  if (step == kStem) return pick_tile<Product, Blocks, kStem>(tile, kTiles);
-  if (step == 2 * kStem) return pick_tile<Product, Blocks, 2 * kStem>(tile, kTiles);
-  return pick_tile<Product, Blocks, 0>(tile, kTiles);
-}
-
-template <class Product>
-TileFunction pick(int tile, int blocks, int64_t step) {
-  if constexpr (kPanelBlocks == 2)
-    if (blocks == 2) return pick_step<Product, 2>(tile, step);
-  return pick_step<Product, 1>(tile, step);
-}
-
-template <class Product>
-void conv_rows(const ConvTask& task) {
-  // Tiles of nearly equal width, so that no narrow rest wastes registers.
-  const int width = task.y.w;
-  const int tiles = (width + kTile - 1) / kTile;
-  const int narrow = width / tiles, wide_count = width % tiles;
-  const int64_t step = int64_t(task.stride_w) * task.x.pixel / Product::kLanes;
-  const TileFunction narrow_tile = pick<Product>(narrow, task.out_blocks, step);
-  const TileFunction wide_tile =
-      wide_count > 0 ? pick<Product>(narrow + 1, task.out_blocks, step) : narrow_tile;
-  for (int row = task.row_begin; row < task.row_end; ++row) {
-    int column = 0;
-    for (int i = 0; i < tiles; ++i) {
-      const bool wide = i < wide_count;
-      (wide ? wide_tile : narrow_tile)(task, row, column);
-      column += narrow + (wide ? 1 : 0);
-    }
-  }
+  // One type where it can be: with two the compiler keeps fewer accumulators in registers.
+  if constexpr (Product::kLanes == 1 && Step >= kBlock) finish(Stored{});
+  else with_element(task.y, finish);
 }
 
 }  // namespace mtyolo::ops::blocked::MTYOLO_ISA

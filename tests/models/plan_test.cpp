@@ -113,7 +113,7 @@ TEST_CASE("a plan in bf16 takes half of the memory, and leaves logits as they ar
 TEST_CASE("a plan in bf16 rounds neither the image nor the weights that meet it", "[plan]") {
   Context ctx(2);
   const std::string name = GENERATE("yolov7-tiny", "yolov7-w6");  // w6: space to depth first
-  const Model model = narrow(name);
+  const Model model = narrow_model(name);
   const Tensor images = random_images({1, 3, 128, 128});
   const auto raw = [&](const Tensor& x) {
     return run_plan(ctx, model, x, Element::kBF16)[0].predictions.clone();

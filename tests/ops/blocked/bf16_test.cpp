@@ -173,7 +173,8 @@ TEST_CASE("bf16: a convolution of f32 maps writes bf16 ones and adds a bf16 resi
   const blocked::PackedConv conv(s.ctx, w, bias, p, blocked::kernels(), type);
   const Tensor in = blocked::to_blocked(s.ctx, x, 1, type == Element::kF32 ? DType::kF32 : kType);
   const auto run = [&](DType to) {
-    const Tensor residual = blocked::to_blocked(s.ctx, r, 0, to), y = dirty(r.shape(), 0, to);
+    const DType of_residual = type == Element::kF32 ? to : kType;
+    const Tensor residual = blocked::to_blocked(s.ctx, r, 0, of_residual), y = dirty(r.shape(), 0, to);
     blocked::conv2d(s.ctx, conv,
                     {blocked::map_of(in), blocked::map_of(y), blocked::map_of(residual),
                      Activation{ActivationKind::kSilu}});
