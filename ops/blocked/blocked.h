@@ -87,9 +87,8 @@ class PackedConv {
   Tensor weights_, bias_;
 };
 
-// y = activation(conv(x)) + residual, x of the type that the weights are packed for, y of either; the
-// residual of y's type, or bf16 for bf16 weights. x's halo must cover the padding. Throws Error when shapes
-// do not fit.
+// y = activation(conv(x)) + residual, x of the weights' type, y of either; the residual of y's type, with
+// bf16 weights bf16. x's halo must cover the padding. Throws Error when shapes do not fit.
 struct ConvCall {
   Map x, y;
   std::optional<Map> residual;
