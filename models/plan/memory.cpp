@@ -63,8 +63,9 @@ int64_t assign_offsets(std::vector<BufferLife>& buffers) {
   constexpr int kAttempts = 32;
   std::vector<size_t> order(buffers.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return buffers[a].floats > buffers[b].floats; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return buffers[a].floats != buffers[b].floats ? buffers[a].floats > buffers[b].floats : a < b;
+  });
   const int64_t least = most_alive(buffers);
   std::vector<BufferLife> attempt = buffers;
   int64_t best = INT64_MAX;

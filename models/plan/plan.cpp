@@ -114,8 +114,8 @@ class Plan::Compiler {
     const auto* conv = next != nullptr ? std::get_if<ops::Conv2d>(&next->attrs) : nullptr;
     if (conv == nullptr || conv->stride_h < 2 || !net_.conv(next->id).direct) return nullptr;
     const ConvStep& step = net_.conv(node.id);
-    const bool few = nodes[size_t(node.inputs[0])].channels <= blocked::kBlock;
-    return step.direct && !step.epilogue.residual && few ? next : nullptr;
+    const bool first = net_.is_image(node.inputs[0]);
+    return step.direct && !step.epilogue.residual && first ? next : nullptr;
   }
 
   const GraphNode* first_of_chain(const GraphNode& node) const {
