@@ -102,20 +102,18 @@ class Plan::Compiler {
   // The first convolution and the one behind it run as one step where the map between them is large and
   // nobody else reads it.
   const GraphNode* next_of_chain(const GraphNode& node) const {
-    const auto& nodes = net_.graph().nodes;
+    const ConvStep& step = net_.conv(node.id);
+    if (!net_.is_image(node.inputs[0]) || !step.direct || step.epilogue.residual) return nullptr;
     const int value = net_.value_of(node.id);
     const GraphNode* next = nullptr;
-    for (const GraphNode& reader : nodes)
+    for (const GraphNode& reader : net_.graph().nodes)
       for (const int input : reader.inputs) {
         if (net_.value_of(input) != value || net_.value_of(reader.id) == value) continue;
         if (next != nullptr) return nullptr;
         next = &reader;
       }
     const auto* conv = next != nullptr ? std::get_if<ops::Conv2d>(&next->attrs) : nullptr;
-    if (conv == nullptr || conv->stride_h < 2 || !net_.conv(next->id).direct) return nullptr;
-    const ConvStep& step = net_.conv(node.id);
-    const bool first = net_.is_image(node.inputs[0]);
-    return step.direct && !step.epilogue.residual && first ? next : nullptr;
+    return conv != nullptr && conv->stride_h >= 2 && net_.conv(next->id).direct ? next : nullptr;
   }
 
   const GraphNode* first_of_chain(const GraphNode& node) const {
