@@ -59,16 +59,20 @@ WinogradConv::WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bia
   MTYOLO_CHECK(s.rank() == 4 && s[2] == 3 && s[3] == 3, "conv2d: weight {} is no 3x3 kernel", weight);
   out_channels_ = int(s[0]);
   in_channels_ = int(s[1]);
-  weights_ = Tensor::empty({panels() * positions() * panel_floats()}, DType::kF32, ctx.allocator());
-  bias_ = Tensor::zeros({int64_t(panels()) * table.panel}, DType::kF32, ctx.allocator());
-  if (bias.defined()) {
-    MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias,
-                 out_channels_);
-    bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
-  }
+  packed_ = PackedTensors::make(ctx, floats(), table.panel, out_channels_, bias);
   const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
   reserve_scratch(ctx, kBlock * 9 * table.panel);
   ctx.pool().parallel_for(panels(), [&](int64_t i) { pack_panel(ctx, int(i), source); });
+}
+
+WinogradConv::WinogradConv(PackedTensors packed, int in_channels, int out_channels, WinogradForm form,
+                           const KernelTable& table)
+    : table_(&table),
+      form_(form),
+      in_channels_(in_channels),
+      out_channels_(out_channels),
+      packed_(std::move(packed)) {
+  packed_.check(floats(), table.panel, out_channels);
 }
 
 void WinogradConv::pack_panel(Context& ctx, int panel, const Tensor& weight) {
@@ -83,7 +87,7 @@ void WinogradConv::pack_panel(Context& ctx, int panel, const Tensor& weight) {
   for (int begin = 0; begin < in_channels_; begin += kBlock) {
     task.lanes = std::min(kBlock, in_channels_ - begin);
     gather_weight(weight, first, last - first, begin, task.lanes, g.data<float>(), width, 9 * width);
-    task.u = weights_.data<float>() + panel * panel_floats() + int64_t(begin) * width;
+    task.u = packed_.weights.data<float>() + panel * panel_floats() + int64_t(begin) * width;
     table_->winograd_weight(task);
   }
 }
@@ -114,7 +118,7 @@ void WinogradConv::run_part(Context& ctx, const ConvCall& call, const Part& part
   task.m = task.v + positions() * task.v_position;
   float* no_bias = task.m + positions() * task.m_position;
   std::fill_n(no_bias, table_->panel, 0.0f);
-  task.bias = bias_.data<float>() + int64_t(part.panel_begin) * table_->panel;
+  task.bias = packed_.bias.data<float>() + int64_t(part.panel_begin) * table_->panel;
   task.epilogue = to_epilogue(call.activation.kind);
   task.slope = call.activation.slope;
   table_->winograd_input(task);
@@ -139,7 +143,7 @@ void WinogradConv::multiply(const WinogradTask& task, int panel_begin, int panel
     for (int panel = panel_begin; panel < panel_end; ++panel) {
       product.out_block = (panel - panel_begin) * panel_blocks;
       product.out_blocks = std::min(panel_blocks, task.out_blocks - product.out_block);
-      product.weight = weights_.data<float>() + (int64_t(p) * panels() + panel) * panel_floats();
+      product.weight = packed_.weights.data<float>() + (int64_t(p) * panels() + panel) * panel_floats();
       table_->conv(product);
     }
   }

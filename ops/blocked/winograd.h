@@ -25,7 +25,11 @@ class WinogradConv {
   // weight [O,C,3,3] of any strides, bias [O] or undefined, any floating type.
   WinogradConv(Context& ctx, const Tensor& weight, const Tensor& bias, WinogradForm form,
                const KernelTable& table = kernels());
-  size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
+  // From what another one, of this form and table, packed. Throws Error when the sizes do not fit.
+  WinogradConv(PackedTensors packed, int in_channels, int out_channels, WinogradForm form,
+               const KernelTable& table = kernels());
+  const PackedTensors& packed() const { return packed_; }
+  size_t size_bytes() const { return packed_.size_bytes(); }
 
  private:
   friend void conv2d(Context&, const WinogradConv&, const ConvCall&);
@@ -35,12 +39,13 @@ class WinogradConv {
   void multiply(const WinogradTask& task, int panel_begin, int panel_end, const float* no_bias) const;
   int positions() const { return form_ == WinogradForm::kF4 ? 36 : 16; }
   int64_t panel_floats() const { return int64_t(in_channels_) * table_->panel; }
+  int64_t floats() const { return panels() * positions() * panel_floats(); }
   int panels() const { return (out_channels_ + table_->panel - 1) / table_->panel; }
 
   const KernelTable* table_;
   WinogradForm form_;
   int in_channels_, out_channels_;
-  Tensor weights_, bias_;
+  PackedTensors packed_;
 };
 
 // y = activation(conv(x) + bias) + residual, x of either type, y and residual of one. x needs a halo of at

@@ -358,3 +358,22 @@ TEST_CASE("blocked: weights are gathered alike from rows and from a turned view"
           REQUIRE(to[size_t((t * ins + c) * width + o)] == weight.at({o + 1, c + 2, t / kernel, t % kernel}));
   }
 }
+
+TEST_CASE("blocked: what one convolution packed serves another, of the same sizes alone", "[blocked]") {
+  Context ctx(2);
+  const Conv2d p = Conv2d::square(3, 1, 1);
+  const Tensor w = random_tensor({40, 33, 3, 3}, 7), bias = random_tensor({40}, 8);
+  const blocked::PackedConv direct(ctx, w, bias, p);
+  const blocked::WinogradConv winograd(ctx, w, bias, blocked::WinogradForm::kF4);
+  const blocked::PackedConv direct_again(direct.packed(), 33, 40, p);
+  const blocked::WinogradConv winograd_again(winograd.packed(), 33, 40, blocked::WinogradForm::kF4);
+  CHECK(direct_again.packed().weights.raw() == direct.packed().weights.raw());
+  CHECK(winograd_again.size_bytes() == winograd.size_bytes());
+  CHECK_THROWS_WITH(blocked::PackedConv(direct.packed(), 34, 40, p), Catch::Contains("packed weights"));
+  CHECK_THROWS_WITH(blocked::PackedConv(direct.packed(), 33, 400, p), Catch::Contains("packed weights"));
+  CHECK_THROWS_WITH(blocked::WinogradConv(winograd.packed(), 33, 40, blocked::WinogradForm::kF2),
+                    Catch::Contains("packed weights"));
+  blocked::PackedTensors shifted = direct.packed();
+  shifted.bias = Tensor::empty({65}).slice(0, 1, 65);
+  CHECK_THROWS_WITH(blocked::PackedConv(shifted, 33, 40, p), Catch::Contains("multiples of 64"));
+}
