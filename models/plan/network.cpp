@@ -68,8 +68,8 @@ void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& wei
     const ops::ConvWeights w = folded_weights(folded.recipes.at(id), p.params, weights, into);
     ConvStep& step = convs_[id];
     if (p.winograd)
-      step.winograd =
-          std::make_shared<WinogradConv>(ctx, w.weight, w.bias, ops::blocked::winograd_form(p.in, p.out));
+      step.winograd = std::make_shared<WinogradConv>(
+          ctx, w.weight, w.bias, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
     else
       step.direct = std::make_shared<PackedConv>(
           ctx, p.factors == Element::kBF16 ? rounded(ctx, w.weight, into) : w.weight, w.bias, p.params,
@@ -99,8 +99,8 @@ void Network::adopt(const StateDict& packed, bool allow_winograd) {
     const PackedTensors kept{*weight, *bias};
     ConvStep& step = convs_[node.id];
     if (p.winograd)
-      step.winograd =
-          std::make_shared<WinogradConv>(kept, p.in, p.out, ops::blocked::winograd_form(p.in, p.out));
+      step.winograd = std::make_shared<WinogradConv>(
+          kept, p.in, p.out, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
     else
       step.direct =
           std::make_shared<PackedConv>(kept, p.in, p.out, p.params, ops::blocked::kernels(), p.factors);

@@ -47,10 +47,9 @@ struct ConvTask {
   float slope = 0;
 };
 
-// Some rows of output tiles of one image by F(2x2, 3x3) or F(4x4, 3x3) (winograd_kernel.cpp): 16 or 36
-// positions.
+// Some rows of output tiles of one image by a WinogradForm (winograd_kernel.cpp).
 struct WinogradTask {
-  int32_t form = 2;  // pixels of a side of a tile
+  int32_t form = 2;
   MapView x, y;
   MapView residual;                        // data = nullptr for none
   float* v = nullptr;                      // transformed input  [position][blocks of x][tiles][16]
