@@ -9,8 +9,7 @@ namespace {
 
 constexpr int kFewChannels = 32;  // below, the transforms cost what the multiplications save
 
-constexpr int64_t kManyWeights =
-    512 * 512;  // beyond (stride 2: from there on) larger ones take too much memory
+constexpr int64_t kManyWeights = 512 * 512;  // beyond, the larger transformed weights take too much memory
 
 // An odd number of cache lines, so that the positions of a tile fall into different sets of a cache.
 int64_t position_stride(int64_t lines) { return (lines | 1) * kBlock; }
@@ -63,9 +62,10 @@ const char* winograd_refuses(const Conv2d& p, int in_channels, int out_channels,
     return "needs a 3x3 kernel with stride 1 or 2, padding 1 and one group";
   if (in_channels < kFewChannels || out_channels < kFewChannels)
     return "needs at least 32 channels on both sides";
+  // 32 channels come from a layer that reads the image: the chain with it (conv2d_chain.h) is faster.
   if (p.stride_h == 2 && (in_channels < 2 * kFewChannels || in_channels % kBlock != 0 ||
                           int64_t(in_channels) * out_channels >= kManyWeights))
-    return "needs, with stride 2, 64 input channels or more, a multiple of 16, and weights below 512 x 512";
+    return "stride 2 needs at least 64 input channels, a multiple of 16, and fewer than 512 x 512 kernels";
   // Products stay f32, each of which takes the time of two in bf16.
   if (type == Element::kBF16 && winograd_form(in_channels, out_channels, p.stride_h) != WinogradForm::kF4)
     return "F(2x2, 3x3) saves too few products for bf16 maps";

@@ -22,11 +22,12 @@
 //
 // Stride 2, 2x2 outputs of 5x5 pixels, tiles 4 apart. In one dimension the outer taps see the even pixels, by
 // F(2, 2) with points 0, 1, infinity, and the middle tap the odd ones, plainly:
-//   V = (x0 - x2, x1, x2, x3, x4 - x2)   U = (g0, g1, g0 + g2, g1, g2)   M = (V0 U0 + V1 U1, V2 U2, V3 U3 +
-//   V4 U4) y0 = M0 + M1, y1 = M1 + M2
-// In two, 25 products make 9 sums M of 1, 2 or 4, each a 1x1 convolution of as many times the channels, whose
-// V and U follow each other. Equal U are shared, so that 18 suffice:
-//   g00 g01 g10 g11 g20 g21 g22 g12 g11 g01 g02   g0s g1s g2s   gs0 gs1 gs2   gss,   s = 0 + 2
+//   V = (x0 - x2, x1, x2, x3, x4 - x2)     M = (V0 U0 + V1 U1, V2 U2, V3 U3 + V4 U4)
+//   U = (g0, g1, g0 + g2, g1, g2)          y = (M0 + M1, M1 + M2)
+// In two dimensions 25 products make 9 sums M of 4, 2 or 1, each a 1x1 convolution of as many times the
+// channels, whose V and U lie one behind the other. Neighbours share what they have in common, so that 18
+// places of U suffice (s: the sum of taps 0 and 2):
+//   g00 g01 g10 g11 g20 g21 g22 g12 g11 g01 g02   g0s g1s g2s   gs0 gs1 gs2   gss
 //
 // Layout of V and M: [position][block][tile][16 lanes], f32 also for maps in bf16.
 //
@@ -38,8 +39,8 @@ namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
 namespace {
 
-// One form: pixels of a side of an output tile, of an input tile, between input tiles, products of a line,
-// and the transforms of one line. Places of V and U in memory.
+// One form: pixels of a side of an output tile, of an input tile, and between input tiles; places of M in a
+// line; the transforms of one line; where positions of V and U lie.
 struct InOrder {
   static int v_place(int position) { return position; }
   static int u_place(int position) { return position; }
