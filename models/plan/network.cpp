@@ -69,6 +69,8 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
     if (allow_winograd && ops::blocked::winograd_refuses(params, in, out, factors) == nullptr)
       step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias,
                                                                    ops::blocked::winograd_form(in, out));
+    else if (allow_winograd && ops::blocked::strassen_refuses(params, in, out, factors) == nullptr)
+      step.strassen = std::make_shared<ops::blocked::StrassenConv>(ctx, w.weight, w.bias);
     else
       step.direct = std::make_shared<ops::blocked::PackedConv>(
           ctx, factors == Element::kBF16 ? rounded(ctx, w.weight, into) : w.weight, w.bias, params,
@@ -92,7 +94,9 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
 size_t Network::weight_bytes() const {
   size_t bytes = 0;
   for (const auto& [id, step] : convs_)
-    bytes += step.winograd ? step.winograd->size_bytes() : step.direct->size_bytes();
+    bytes += step.winograd   ? step.winograd->size_bytes()
+             : step.strassen ? step.strassen->size_bytes()
+                             : step.direct->size_bytes();
   for (const auto& [id, weight] : cross_stitches_) bytes += weight.size_bytes();
   return bytes;
 }

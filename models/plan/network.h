@@ -9,14 +9,16 @@
 
 #include "models/plan/epilogues.h"
 #include "models/plan/fold.h"
+#include "ops/blocked/strassen.h"
 #include "ops/blocked/winograd.h"
 
 namespace mtyolo::models {
 
 // A convolution with what follows it.
 struct ConvStep {
-  std::shared_ptr<const ops::blocked::PackedConv> direct;  // one of the two
+  std::shared_ptr<const ops::blocked::PackedConv> direct;  // one of the three
   std::shared_ptr<const ops::blocked::WinogradConv> winograd;
+  std::shared_ptr<const ops::blocked::StrassenConv> strassen;
   Epilogue epilogue;
 };
 
@@ -26,10 +28,10 @@ std::set<int> image_values(const Graph& graph);
 
 class Network {
  public:
-  // Folds and packs the weights on all threads. Convolutions that Winograd's form suits take it, unless told
-  // not to. bf16: so are the maps, but the image and what only decoding reads, and the weights, with their
-  // sums kept (round_keeping_sums). What reads the image or is in Winograd's form has f32 weights and
-  // products.
+  // Folds and packs the weights on all threads. Convolutions that Winograd's or Strassen's form suits take
+  // it, unless told not to. bf16: so are the maps, but the image and what only decoding reads, and the
+  // weights, with their sums kept (round_keeping_sums). What reads the image or is in Winograd's form has f32
+  // weights and products.
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
                                               bool allow_winograd = true,
                                               ops::blocked::Element type = ops::blocked::Element::kF32);

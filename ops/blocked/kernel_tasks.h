@@ -47,6 +47,17 @@ struct ConvTask {
   float slope = 0;
 };
 
+// A product of Strassen's form (strassen_kernel.cpp): y = activation(W x + bias + sums) + residual in the
+// rows of a chunk's half and one panel, 1x1, f32.
+struct StrassenTask {
+  ConvTask conv;                 // block_begin 0, row_begin 0; its weight is A
+  const float* other = nullptr;  // B: W = A + sign * B
+  int32_t sign = 0;
+  bool ahead = false;  // asks for the pixels of the chunk below
+  MapView sums;        // data = nullptr for none
+  MapView also;        // W x is added to it; data = nullptr for none
+};
+
 // Some rows of output tiles of one image by F(2x2, 3x3) or F(4x4, 3x3) (winograd_kernel.cpp): 16 or 36
 // positions.
 struct WinogradTask {
