@@ -31,7 +31,8 @@ const char* strassen_refuses(const Conv2d& p, int in_channels, int out_channels,
   if (p != Conv2d::square(1, 1, 0)) return "needs a 1x1 kernel with stride 1, no padding and one group";
   if (type != Element::kF32) return "needs f32 maps";
   // Below, the sums cost what the multiplications save.
-  if (in_channels < 256 || out_channels < 128) return "needs at least 256 input and 128 output channels";
+  if (std::min(in_channels, out_channels) < 128 || in_channels * out_channels < 256 * 256)
+    return "needs at least 128 channels on both sides and a weight of 256x256";
   if (in_channels % (2 * kBlock) != 0 || out_channels % (2 * table.panel) != 0)
     return "needs halves of whole blocks and panels of channels";
   return nullptr;
@@ -133,11 +134,12 @@ void conv2d(Context& ctx, const StrassenConv& conv, const ConvCall& call) {
   MTYOLO_CHECK(x.view.type == Element::kF32 && y.view.type == Element::kF32 &&
                    (!call.residual || call.residual->view.type == Element::kF32),
                "conv2d: maps and packed weights differ in type");
-  // A chunk and its sums stay in the second-level cache; its halves have at least two register tiles, or a
-  // weight is read too often.
-  constexpr int kFewPixels = 28;
+  // A chunk and its sums stay in the second-level cache, there are enough for some threads, and a half has at
+  // least two register tiles, or a weight is read too often.
+  constexpr int kManyChunks = 8, kFewPixels = 28;
   const auto fit = int64_t(0.75 * double(cache_sizes().l2) / (4.0 * sizeof(float) * w * in));
-  const int pairs = (h + 1) / 2, rows = int(std::max<int64_t>(fit, (kFewPixels + w - 1) / w));
+  const int pairs = (h + 1) / 2, few = (kFewPixels + w - 1) / w;
+  const int rows = int(std::max<int64_t>(std::min<int64_t>(fit, pairs / kManyChunks), few));
   const int chunks = (pairs + rows - 1) / rows, panels = out / 2 / conv.table_->panel;
   // Each group of panels forms the sums anew.
   const int tasks = y.n * chunks, wanted = 4 * ctx.pool().size();
