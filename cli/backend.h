@@ -23,10 +23,14 @@ ops::Impls make_inference_impls(const CommonOptions& common);
 // Registers --dtype.
 void add_dtype(Options& options, std::string& dtype);
 // The network of a verb that infers. The CPU computes in fp32 or bf16: another type without a device is
-// refused.
+// refused. `packed_folder`: as Network::build's.
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
                                                 const models::StateDict& weights, const CommonOptions& common,
-                                                const std::string& dtype);
+                                                const std::string& dtype,
+                                                const std::string& packed_folder = "");
+// Where the packed weights of a network are kept between starts: MTYOLO_CACHE (empty: nowhere), else mtyolo
+// in XDG_CACHE_HOME or in ~/.cache. Empty also for a small network, which is packed in no time.
+std::string cache_folder(const models::Graph& graph);
 KernelMath math_of(const std::string& dtype);                 // fp32, tf32, fp16, bf16
 ops::blocked::Element cpu_element(const std::string& dtype);  // throws Error for any but fp32 and bf16
 

@@ -113,8 +113,8 @@ class CpuRunner : public KernelRunner {
         image ? plain->map : blocked::map_of(x), blocked::map_of(y), {}, c.activation};
     const Tensor bias = drawn({c.y[1]});
     if (impl == "cpu.winograd") {
-      auto conv = std::make_shared<blocked::WinogradConv>(ctx_, weight, bias,
-                                                          blocked::winograd_form(int(c.x[1]), int(c.y[1])));
+      auto conv = std::make_shared<blocked::WinogradConv>(
+          ctx_, weight, bias, blocked::winograd_form(int(c.x[1]), int(c.y[1]), p.stride_h));
       return [this, x, y, plain, call, conv] { blocked::conv2d(ctx_, *conv, call); };
     }
     auto conv = std::make_shared<blocked::PackedConv>(ctx_, weight, bias, p, blocked::kernels(), element());

@@ -68,8 +68,9 @@ class Workload {
     const int in = int(c.x[1]), out = int(c.y[1]);
     c.flops = c.form_flops = 2.0 * weights(c, p) * double(c.y.numel() / c.y[1]);
     if (ops::blocked::winograd_refuses(p, in, out) != nullptr) return;
-    const bool f2 = ops::blocked::winograd_form(in, out) == ops::blocked::WinogradForm::kF2;
-    c.form_flops *= f2 ? 16.0 / 36 : 36.0 / 144;
+    const auto form = ops::blocked::winograd_form(in, out, p.stride_h);
+    const bool f2 = form == ops::blocked::WinogradForm::kF2;
+    c.form_flops *= p.stride_h == 2 ? 25.0 / 36 : f2 ? 16.0 / 36 : 36.0 / 144;
   }
 
   void add_forward(KernelCase c) {
@@ -101,6 +102,7 @@ class Workload {
     const double x = double(c.x.numel()), y = double(c.y.numel());
     if (const auto* p = std::get_if<ops::Conv2d>(&c.attrs)) {
       count_flops(c, *p);
+      if (p->stride_h == 2) c.form_flops = c.flops;
       if (!of_image) add(c, "conv2d_dgrad", conv_name(c, *p), x + y + weights(c, *p));
       add(c, "conv2d_wgrad", conv_name(c, *p), x + y + weights(c, *p));
     } else if (std::holds_alternative<ops::BatchNorm>(c.attrs)) {

@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/fault.h"
 #include "core/text.h"
+#include "core/thread_pool.h"
 
 namespace mtyolo {
 namespace {
@@ -159,6 +160,8 @@ void AtomicFile::commit(const std::function<void()>& before_rename) {
   if (folder.fd >= 0 && ::fsync(folder.fd) != 0 && errno != EINVAL)
     fail_write("cannot flush the folder to disk");
 }
+
+int checking_threads(size_t bytes) { return bytes < (size_t(1) << 20) ? 1 : available_cores(); }
 
 void write_file_atomically(const std::string& path, std::string_view bytes) {
   AtomicFile file(path);

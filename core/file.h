@@ -36,6 +36,9 @@ class MappedFile {
 std::string read_file(const std::string& path, size_t limit_bytes);
 std::string read_stdin(size_t limit_bytes);
 
+// Threads worth starting to check so many bytes: all cores, one for little.
+int checking_threads(size_t bytes);
+
 // Writes to a temporary name in the same folder, fsyncs and renames: readers see the old file or the new one,
 // never a part. Throws Error{"file_write"} and leaves the old file.
 void write_file_atomically(const std::string& path, std::string_view bytes);

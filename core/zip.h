@@ -42,10 +42,9 @@ class ZipReader {
 
   const std::vector<ZipEntry>& entries() const { return entries_; }
   const ZipEntry* find(std::string_view name) const;
-  // The content; its CRC is checked. Throws Error with code Z2 or Z7.
-  ZipContent read(const ZipEntry& entry);
-  // Checks the CRC of a stored entry without copying, or inflates and drops.
-  void verify(const ZipEntry& entry) { read(entry); }
+  // The content of every entry, in their order; stored ones are not copied. The CRCs are checked, on all
+  // cores. Throws Error with code Z2 or Z7. Called once.
+  std::vector<ZipContent> read();
 
  private:
   struct Directory {
@@ -56,6 +55,7 @@ class ZipReader {
   void read_directory(const Directory& d);
   void read_local(ZipEntry& entry, uint16_t flags, uint16_t method) const;
   void check_ranges(const Directory& d) const;
+  ZipContent content(const ZipEntry& entry);  // CRC not checked
   template <class... Args>
   [[noreturn]] void refuse(const char* code, fmt::format_string<Args...> text, Args&&... args) const;
 

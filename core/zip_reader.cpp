@@ -7,6 +7,7 @@
 #include "core/byte_reader.h"
 #include "core/checked.h"
 #include "core/crc32.h"
+#include "core/thread_pool.h"
 #include "core/zip.h"
 
 namespace mtyolo {
@@ -247,23 +248,31 @@ const ZipEntry* ZipReader::find(std::string_view name) const {
   return it == index_.end() ? nullptr : &entries_[it->second];
 }
 
-ZipContent ZipReader::read(const ZipEntry& e) {
-  ZipContent content{bytes_.subspan(size_t(e.data_offset), size_t(e.compressed)), nullptr};
-  if (e.deflated) {
-    if (e.size > inflate_left_)
-      refuse("Z7", "entry {} inflates to {} bytes, {} are allowed for a file of {}", quoted(e.name), e.size,
-             inflate_left_, bytes_.size());
-    inflate_left_ -= e.size;
-    const auto buffer = std::make_shared<std::vector<std::byte>>(size_t(e.size));
-    if (!inflate_exactly(content.bytes, *buffer))
-      refuse("Z2", "the compressed data of entry {} are damaged", quoted(e.name));
-    content = {*buffer, buffer};
-  }
-  const uint32_t crc = crc32(content.bytes);
-  if (crc != e.crc)
-    refuse("Z2", "the checksum of entry {} is {:08x}, expected {:08x}: the file is damaged", quoted(e.name),
-           crc, e.crc);
-  return content;
+ZipContent ZipReader::content(const ZipEntry& e) {
+  const auto bytes = bytes_.subspan(size_t(e.data_offset), size_t(e.compressed));
+  if (!e.deflated) return {bytes, nullptr};
+  if (e.size > inflate_left_)
+    refuse("Z7", "entry {} inflates to {} bytes, {} are allowed for a file of {}", quoted(e.name), e.size,
+           inflate_left_, bytes_.size());
+  inflate_left_ -= e.size;
+  const auto buffer = std::make_shared<std::vector<std::byte>>(size_t(e.size));
+  if (!inflate_exactly(bytes, *buffer))
+    refuse("Z2", "the compressed data of entry {} are damaged", quoted(e.name));
+  return {*buffer, buffer};
+}
+
+std::vector<ZipContent> ZipReader::read() {
+  std::vector<ZipContent> contents;
+  for (const ZipEntry& e : entries_) contents.push_back(content(e));
+  std::vector<uint32_t> crcs(contents.size());
+  ThreadPool(checking_threads(bytes_.size())).parallel_for(int64_t(crcs.size()), [&](int64_t i) {
+    crcs[size_t(i)] = crc32(contents[size_t(i)].bytes);
+  });
+  for (size_t i = 0; i < crcs.size(); ++i)
+    if (crcs[i] != entries_[i].crc)
+      refuse("Z2", "the checksum of entry {} is {:08x}, expected {:08x}: the file is damaged",
+             quoted(entries_[i].name), crcs[i], entries_[i].crc);
+  return contents;
 }
 
 }  // namespace mtyolo

@@ -162,16 +162,17 @@ std::vector<Shape> infer_shapes(const Graph& graph, int64_t n, int64_t h, int64_
   return ShapeWalk(graph, {n, channels, h, w}).run();
 }
 
+double conv_flops(const GraphNode& node, const std::vector<Shape>& shapes) {
+  const auto* p = std::get_if<ops::Conv2d>(&node.attrs);
+  if (p == nullptr) return 0;
+  const int64_t inputs = shapes[size_t(node.inputs[0])][1] / p->groups;
+  return 2.0 * double(shapes[size_t(node.id)].numel()) * double(inputs * p->kernel_h * p->kernel_w);
+}
+
 double conv_flops(const Graph& graph, int64_t n, int64_t h, int64_t w) {
   const std::vector<Shape> shapes = infer_shapes(graph, n, h, w);
   double flops = 0;
-  for (const GraphNode& node : graph.nodes)
-    if (const ops::Conv2d* p = std::get_if<ops::Conv2d>(&node.attrs)) {
-      const int64_t inputs = shapes[size_t(node.inputs[0])][1] / p->groups;
-      const Shape& out = shapes[size_t(node.id)];
-      flops += 2.0 * double(out[0] * out[1]) * double(out[2] * out[3]) *
-               double(inputs * p->kernel_h * p->kernel_w);
-    }
+  for (const GraphNode& node : graph.nodes) flops += conv_flops(node, shapes);
   return flops;
 }
 

@@ -116,6 +116,7 @@ struct Graph {
 std::vector<Shape> infer_shapes(const Graph& graph, int64_t n, int64_t h, int64_t w);
 // 2 * multiply-adds of the convolutions for that input (graph.md section 8).
 double conv_flops(const Graph& graph, int64_t n, int64_t h, int64_t w);
+double conv_flops(const GraphNode& node, const std::vector<Shape>& shapes);  // 0 unless a convolution
 
 // The graph with only the named heads, in the order given, without what only the others or the auxiliary maps
 // need. Throws Error{kUsage} that names the heads there are.

@@ -4,12 +4,17 @@
 #include <vector>
 
 #include "core/profile.h"
+#include "models/plan/packed_weights.h"
 #include "ops/blocked/round_weight.h"
 
 namespace mtyolo::models {
 namespace {
 
 using ops::blocked::Element;
+using ops::blocked::PackedConv;
+using ops::blocked::PackedTensors;
+using ops::blocked::StrassenConv;
+using ops::blocked::WinogradConv;
 
 // In place where it is ours.
 Tensor rounded(Context& ctx, const Tensor& weight, const ops::FuseInto& into) {
@@ -33,17 +38,19 @@ std::set<int> image_values(const Graph& graph) {
   return image;
 }
 
-std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_winograd, Element type) {
-  const profile::Scope scope("pack weights");
-  FoldedGraph folded = fold_graph(graph);
-  auto network = std::make_shared<Network>();
-  network->graph_ = chain_pools(folded.graph);
-  network->type_ = type;
-  network->image_ = image_values(network->graph_);
+Network::Packing Network::packing_of(int node, bool allow_winograd) const {
+  const GraphNode& conv = graph_.nodes[size_t(node)];
+  const auto& params = std::get<ops::Conv2d>(conv.attrs);
+  const int input = conv.inputs[0], in = graph_.nodes[size_t(input)].channels, out = conv.channels;
+  const Element factors = is_image(input) ? Element::kF32 : type_;
+  const bool winograd = allow_winograd && ops::blocked::winograd_refuses(params, in, out, factors) == nullptr;
+  const bool strassen = allow_winograd && ops::blocked::strassen_refuses(params, in, out, factors) == nullptr;
+  return {params, in, out, factors, winograd, strassen};
+}
 
-  // One after the other, each on all threads, the largest first: all are folded in the same memory, which
-  // stays in the caches and shrinks while the packed weights and the pages of the file grow.
+// One after the other, each on all threads, the largest first: all are folded in the same memory, which stays
+// in the caches and shrinks while the packed weights and the pages of the file grow.
+void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_winograd) {
   std::vector<std::pair<int64_t, int>> order;  // most weights of a branch, node
   for (const auto& [id, recipe] : folded.recipes) {
     int64_t count = 0;
@@ -59,22 +66,67 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
       host_allocator()->release_cached();
       into.memory = Tensor::empty({count});
     }
-    const FoldRecipe& recipe = folded.recipes.at(id);
-    const GraphNode& node = network->graph_.nodes[size_t(id)];
-    const auto& params = std::get<ops::Conv2d>(node.attrs);
-    const Element factors = network->is_image(node.inputs[0]) ? Element::kF32 : type;
-    const ops::ConvWeights w = folded_weights(recipe, params, weights, into);
-    ConvStep& step = network->convs_[id];
-    const int in = int(w.weight.size(1)) * params.groups, out = int(w.weight.size(0));
-    if (allow_winograd && ops::blocked::winograd_refuses(params, in, out, factors) == nullptr)
-      step.winograd = std::make_shared<ops::blocked::WinogradConv>(ctx, w.weight, w.bias,
-                                                                   ops::blocked::winograd_form(in, out));
-    else if (allow_winograd && ops::blocked::strassen_refuses(params, in, out, factors) == nullptr)
-      step.strassen = std::make_shared<ops::blocked::StrassenConv>(ctx, w.weight, w.bias);
+    const Packing p = packing_of(id, allow_winograd);
+    const ops::ConvWeights w = folded_weights(folded.recipes.at(id), p.params, weights, into);
+    ConvStep& step = convs_[id];
+    if (p.winograd)
+      step.winograd = std::make_shared<WinogradConv>(
+          ctx, w.weight, w.bias, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
+    else if (p.strassen) step.strassen = std::make_shared<StrassenConv>(ctx, w.weight, w.bias);
     else
-      step.direct = std::make_shared<ops::blocked::PackedConv>(
-          ctx, factors == Element::kBF16 ? rounded(ctx, w.weight, into) : w.weight, w.bias, params,
-          ops::blocked::kernels(), factors);
+      step.direct = std::make_shared<PackedConv>(
+          ctx, p.factors == Element::kBF16 ? rounded(ctx, w.weight, into) : w.weight, w.bias, p.params,
+          ops::blocked::kernels(), p.factors);
+  }
+  into = {};
+  host_allocator()->release_cached();  // folded weights on their way to the packed ones
+}
+
+StateDict Network::packed() const {
+  StateDict tensors;
+  for (const auto& [id, step] : convs_) {
+    const PackedTensors& t = step.packed();
+    tensors.add(fmt::format("{}.weight", id), t.weights);
+    tensors.add(fmt::format("{}.bias", id), t.bias);
+  }
+  return tensors;
+}
+
+void Network::adopt(const StateDict& packed, bool allow_winograd) {
+  for (const GraphNode& node : graph_.nodes) {
+    if (!std::holds_alternative<ops::Conv2d>(node.attrs)) continue;
+    const Tensor* weight = packed.find(fmt::format("{}.weight", node.id));
+    const Tensor* bias = packed.find(fmt::format("{}.bias", node.id));
+    MTYOLO_CHECK(weight != nullptr && bias != nullptr, "no packed weights for node {}", node.id);
+    const Packing p = packing_of(node.id, allow_winograd);
+    const PackedTensors kept{*weight, *bias};
+    ConvStep& step = convs_[node.id];
+    if (p.winograd)
+      step.winograd = std::make_shared<WinogradConv>(
+          kept, p.in, p.out, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
+    else if (p.strassen) step.strassen = std::make_shared<StrassenConv>(kept, p.in, p.out);
+    else
+      step.direct =
+          std::make_shared<PackedConv>(kept, p.in, p.out, p.params, ops::blocked::kernels(), p.factors);
+  }
+}
+
+std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
+                                              bool allow_winograd, Element type, const std::string& folder) {
+  const profile::Scope scope("pack weights");
+  FoldedGraph folded = fold_graph(graph);
+  auto network = std::make_shared<Network>();
+  network->graph_ = chain_pools(folded.graph);
+  network->type_ = type;
+  network->image_ = image_values(network->graph_);
+  if (folder.empty()) network->pack(ctx, folded, weights, allow_winograd);
+  else {
+    const PackedWeights file(ctx, folder, packed_key(ctx, folded, weights, allow_winograd, type));
+    if (!file.tensors().empty()) network->adopt(file.tensors(), allow_winograd);
+    else {
+      network->pack(ctx, folded, weights, allow_winograd);
+      file.keep(network->packed());
+    }
   }
   for (const GraphNode& node : network->graph_.nodes) {
     if (!std::holds_alternative<ops::CrossStitch>(node.attrs)) continue;
@@ -83,8 +135,6 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
       fail(ExitCode::kModel, "missing_tensor", "the weights have no tensor {}", quoted(node.params[0]));
     network->cross_stitches_[node.id] = ops::blocked::pack_cross_stitch(weight->to(DType::kF32));
   }
-  into = {};
-  host_allocator()->release_cached();  // folded weights on their way to the packed ones
   Epilogues epilogues = merge_epilogues(network->graph_);
   for (auto& [id, step] : network->convs_) step.epilogue = epilogues.of_conv.at(id);
   network->value_of_ = std::move(epilogues.value_of);
@@ -93,10 +143,7 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
 
 size_t Network::weight_bytes() const {
   size_t bytes = 0;
-  for (const auto& [id, step] : convs_)
-    bytes += step.winograd   ? step.winograd->size_bytes()
-             : step.strassen ? step.strassen->size_bytes()
-                             : step.direct->size_bytes();
+  for (const auto& [id, step] : convs_) bytes += step.packed().size_bytes();
   for (const auto& [id, weight] : cross_stitches_) bytes += weight.size_bytes();
   return bytes;
 }

@@ -20,6 +20,10 @@ struct ConvStep {
   std::shared_ptr<const ops::blocked::WinogradConv> winograd;
   std::shared_ptr<const ops::blocked::StrassenConv> strassen;
   Epilogue epilogue;
+
+  const ops::blocked::PackedTensors& packed() const {
+    return winograd ? winograd->packed() : strassen ? strassen->packed() : direct->packed();
+  }
 };
 
 // The image and what only rearranges it, by node; empty where anything but convolutions reads one, for other
@@ -31,10 +35,12 @@ class Network {
   // Folds and packs the weights on all threads. Convolutions that Winograd's or Strassen's form suits take
   // it, unless told not to. bf16: so are the maps, but the image and what only decoding reads, and the
   // weights, with their sums kept (round_keeping_sums). What reads the image or is in Winograd's form has f32
-  // weights and products.
+  // weights and products. With a folder, packed weights are taken from a file there, or kept for later starts
+  // (packed_weights.h).
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
                                               bool allow_winograd = true,
-                                              ops::blocked::Element type = ops::blocked::Element::kF32);
+                                              ops::blocked::Element type = ops::blocked::Element::kF32,
+                                              const std::string& folder = "");
 
   ops::blocked::Element type() const { return type_; }
   bool is_image(int node) const { return image_.contains(node); }  // image_values
@@ -46,6 +52,18 @@ class Network {
   size_t weight_bytes() const;
 
  private:
+  // What packing needs to know of a convolution.
+  struct Packing {
+    const ops::Conv2d& params;
+    int in, out;
+    ops::blocked::Element factors;
+    bool winograd, strassen;
+  };
+  Packing packing_of(int node, bool allow_winograd) const;
+  void pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_winograd);
+  void adopt(const StateDict& packed, bool allow_winograd);
+  StateDict packed() const;
+
   Graph graph_;
   ops::blocked::Element type_ = ops::blocked::Element::kF32;
   std::vector<int> value_of_;

@@ -86,7 +86,7 @@ class Plan::Compiler {
             blocked::conv2d(ctx, *conv, call);
             blocked::zero_halo(ctx, call.y);
           });
-      if (first != nullptr) plan_.step_infos_.back().flops += plan_.conv_flops(*first);
+      if (first != nullptr) plan_.step_infos_.back().flops += conv_flops(*first, plan_.shapes_);
     };
     if (first != nullptr) {
       const ConvStep& before = net_.conv(first->id);
@@ -262,15 +262,8 @@ void Plan::add_step(const GraphNode& node, const std::string& detail, Run run) {
   static constexpr const char* kNames[] = {"input",       "conv2d",         "batch_norm",    "activation",
                                            "max_pool2d",  "upsample",       "concat",        "add",
                                            "scale_shift", "space_to_depth", "detect_decode", "cross_stitch"};
-  step_infos_.push_back({kNames[node.attrs.index()], node.scope, detail, conv_flops(node)});
+  step_infos_.push_back({kNames[node.attrs.index()], node.scope, detail, conv_flops(node, shapes_)});
   runs_.push_back(std::move(run));
-}
-
-double Plan::conv_flops(const GraphNode& node) const {
-  const auto* conv = std::get_if<ops::Conv2d>(&node.attrs);
-  if (conv == nullptr) return 0;
-  return 2.0 * double(shapes_[size_t(node.id)].numel()) * double(conv->kernel_h * conv->kernel_w) *
-         double(shapes_[size_t(node.inputs[0])][1] / conv->groups);
 }
 
 Plan::State Plan::make_state(Context& ctx) const {

@@ -59,7 +59,6 @@ class Plan {
   using Run = std::function<void(Context&, State&)>;
   class Compiler;
   void add_step(const GraphNode& node, const std::string& detail, Run run);
-  double conv_flops(const GraphNode& node) const;  // 0 for other nodes
 
   std::shared_ptr<const Network> network_;
   int64_t n_, h_, w_;

@@ -82,32 +82,6 @@ std::string pickle_of(const Checkpoint& c, PickleWriter& out) {
   return out.finish();
 }
 
-const char* safetensors_code(DType type) {
-  switch (type) {
-    case DType::kF32:
-      return "F32";
-    case DType::kF16:
-      return "F16";
-    case DType::kBF16:
-      return "BF16";
-    case DType::kF64:
-      return "F64";
-    case DType::kU8:
-      return "U8";
-    case DType::kI8:
-      return "I8";
-    case DType::kI16:
-      return "I16";
-    case DType::kI32:
-      return "I32";
-    case DType::kI64:
-      return "I64";
-    case DType::kBool:
-      return "BOOL";
-  }
-  return "F32";
-}
-
 // The zip around a finished pickle and its storages.
 void write_archive(const std::string& path, const std::string& pickle, const PickleWriter& writer,
                    const std::function<void()>& before_rename) {
@@ -146,33 +120,11 @@ void write_state_dict(const std::string& path, const StateDict& tensors) {
 }
 
 void write_safetensors(const std::string& path, const Checkpoint& checkpoint) {
-  using Json = nlohmann::ordered_json;
-  Json header = Json::object();
-  header["__metadata__"] = {{"format", kFormat},
-                            {"cfg", document_to_json(checkpoint.cfg)},
-                            {"names", document_to_json(names_document(checkpoint.names))},
-                            {"heads", document_to_json(checkpoint.heads)}};
-  std::vector<Tensor> tensors;
-  uint64_t position = 0;
-  for (const auto& [name, tensor] : checkpoint.inference_weights().entries()) {
-    const uint64_t end = position + tensor.size_bytes();
-    Json shape = Json::array();
-    for (const int64_t d : tensor.shape()) shape.push_back(d);
-    header[name] = {{"dtype", safetensors_code(tensor.dtype())},
-                    {"shape", std::move(shape)},
-                    {"data_offsets", {position, end}}};
-    tensors.push_back(tensor.contiguous());
-    position = end;
-  }
-  constexpr size_t kAlignment = 64;  // so that the tensors can be used where the file is mapped
-  std::string text = header.dump();
-  text.append((kAlignment - (8 + text.size()) % kAlignment) % kAlignment, ' ');
-  AtomicFile file(path);
-  std::string length;
-  for (int i = 0; i < 8; ++i) length.push_back(char(uint64_t(text.size()) >> (8 * i) & 0xff));
-  file.write(length + text);
-  for (const Tensor& t : tensors) file.write(bytes_of(t));
-  file.commit();
+  write_safetensors(path, checkpoint.inference_weights(),
+                    {{"format", kFormat},
+                     {"cfg", document_to_json(checkpoint.cfg)},
+                     {"names", document_to_json(names_document(checkpoint.names))},
+                     {"heads", document_to_json(checkpoint.heads)}});
 }
 
 }  // namespace mtyolo::models

@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "core/file.h"
 #include "core/sha256.h"
+#include "core/thread_pool.h"
 
 namespace mtyolo::models {
 namespace {
@@ -63,9 +65,16 @@ std::vector<TensorDigest> digests_of(const StateDict& tensors, const std::string
 }
 
 std::vector<std::string> non_finite_tensors(const StateDict& tensors) {
+  const auto& entries = tensors.entries();
+  std::vector<char> found(entries.size());
+  size_t bytes = 0;
+  for (const auto& [name, tensor] : entries) bytes += tensor.size_bytes();
+  ThreadPool(checking_threads(bytes)).parallel_for(int64_t(entries.size()), [&](int64_t i) {
+    found[size_t(i)] = has_non_finite(entries[size_t(i)].second);
+  });
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : tensors.entries())
-    if (has_non_finite(tensor)) names.push_back(name);
+  for (size_t i = 0; i < found.size(); ++i)
+    if (found[i]) names.push_back(entries[i].first);
   return names;
 }
 

@@ -86,9 +86,10 @@ PtFile PtFile::open_zip(std::span<const std::byte> bytes, const std::shared_ptr<
 
   PtFile file;
   ZipContent pickle;
-  std::vector<ZipContent> contents;
-  for (const ZipEntry& e : zip.entries()) {
-    const ZipContent content = contents.emplace_back(zip.read(e));
+  const std::vector<ZipContent> contents = zip.read();
+  for (size_t i = 0; i < contents.size(); ++i) {
+    const ZipEntry& e = zip.entries()[i];
+    const ZipContent& content = contents[i];
     if (&e == &pickle_entry) pickle = content;
     if (e.name.starts_with(data_prefix))
       file.storages_[std::string(e.name.substr(data_prefix.size()))] = {

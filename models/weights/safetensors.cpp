@@ -23,20 +23,27 @@ template <class... Args>
   fail(ExitCode::kModel, "safetensors", text, std::forward<Args>(args)...);
 }
 
+constexpr std::array<std::pair<std::string_view, DType>, 10> kCodes{{{"F64", DType::kF64},
+                                                                     {"F32", DType::kF32},
+                                                                     {"F16", DType::kF16},
+                                                                     {"BF16", DType::kBF16},
+                                                                     {"I64", DType::kI64},
+                                                                     {"I32", DType::kI32},
+                                                                     {"I16", DType::kI16},
+                                                                     {"I8", DType::kI8},
+                                                                     {"U8", DType::kU8},
+                                                                     {"BOOL", DType::kBool}}};
+
 std::optional<DType> dtype_from_code(std::string_view code) {
-  constexpr std::array<std::pair<std::string_view, DType>, 10> kCodes{{{"F64", DType::kF64},
-                                                                       {"F32", DType::kF32},
-                                                                       {"F16", DType::kF16},
-                                                                       {"BF16", DType::kBF16},
-                                                                       {"I64", DType::kI64},
-                                                                       {"I32", DType::kI32},
-                                                                       {"I16", DType::kI16},
-                                                                       {"I8", DType::kI8},
-                                                                       {"U8", DType::kU8},
-                                                                       {"BOOL", DType::kBool}}};
   for (const auto& [name, type] : kCodes)
     if (name == code) return type;
   return std::nullopt;
+}
+
+std::string_view code_of(DType wanted) {
+  for (const auto& [name, type] : kCodes)
+    if (type == wanted) return name;
+  MTYOLO_CHECK(false, "safetensors has no type for {}", wanted);
 }
 
 // One tensor of the header.
@@ -208,6 +215,34 @@ StateDict read_safetensors(const std::string& path, std::map<std::string, std::s
   } catch (const Error& e) {
     throw e.in_file(path);
   }
+}
+
+void write_safetensors(const std::string& path, const StateDict& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  using Json = nlohmann::ordered_json;
+  Json header = Json::object();
+  header["__metadata__"] = metadata;
+  uint64_t position = 0;
+  for (const auto& [name, tensor] : tensors.entries()) {
+    const uint64_t end = position + tensor.size_bytes();
+    Json shape = Json::array();
+    for (const int64_t d : tensor.shape()) shape.push_back(d);
+    header[name] = {
+        {"dtype", code_of(tensor.dtype())}, {"shape", std::move(shape)}, {"data_offsets", {position, end}}};
+    position = end;
+  }
+  constexpr size_t kAlignment = 64;
+  std::string text = header.dump();
+  text.append((kAlignment - (kLengthBytes + text.size()) % kAlignment) % kAlignment, ' ');
+  AtomicFile file(path);
+  std::string length;
+  for (size_t i = 0; i < kLengthBytes; ++i) length.push_back(char(uint64_t(text.size()) >> (8 * i) & 0xff));
+  file.write(length + text);
+  for (const auto& [name, tensor] : tensors.entries()) {
+    const Tensor t = tensor.contiguous();
+    file.write({static_cast<const std::byte*>(t.raw()), t.size_bytes()});
+  }
+  file.commit();
 }
 
 }  // namespace mtyolo::models

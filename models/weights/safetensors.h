@@ -21,4 +21,9 @@ StateDict parse_safetensors(std::span<const std::byte> bytes, const std::shared_
 // True if the bytes begin as a safetensors file does: a header length that fits, then '{'.
 bool looks_like_safetensors(std::span<const std::byte> bytes);
 
+// Written atomically. Data begin at a multiple of 64 bytes, so that tensors can be used where the file is
+// mapped.
+void write_safetensors(const std::string& path, const StateDict& tensors,
+                       const std::map<std::string, std::string>& metadata);
+
 }  // namespace mtyolo::models

@@ -13,10 +13,9 @@
 #include <span>
 #include <string_view>
 
-#include "core/context.h"
-#include "core/tensor.h"
 #include "ops/activation.h"
 #include "ops/blocked/kernels.h"
+#include "ops/blocked/packed_tensors.h"
 #include "ops/conv2d.h"
 #include "ops/detect_decode.h"
 #include "ops/max_pool2d.h"
@@ -62,10 +61,14 @@ class PackedConv {
   // weight [O, C/groups, kh, kw] and bias [O] or undefined, any floating type, any strides.
   PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, const Conv2d& params,
              const KernelTable& table = kernels(), Element type = Element::kF32);
+  // From what another one, of this table and type, packed. Throws Error when the sizes do not fit.
+  PackedConv(PackedTensors packed, int in_channels, int out_channels, const Conv2d& params,
+             const KernelTable& table = kernels(), Element type = Element::kF32);
+  const PackedTensors& packed() const { return packed_; }
   const Conv2d& params() const { return params_; }
   int in_channels() const { return in_channels_; }
   int out_channels() const { return out_channels_; }
-  size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
+  size_t size_bytes() const { return packed_.size_bytes(); }
   int panels() const { return int(panels_.size()); }
   // One panel's rows [row_begin, row_end) of an image, on the calling thread.
   void compute(const struct ConvCall& call, int image, int panel, int row_begin, int row_end) const;
@@ -73,9 +76,10 @@ class PackedConv {
  private:
   friend void conv2d_part(Context&, const PackedConv&, const ConvCall&);
   struct Panel {
-    int64_t offset;              // floats or pairs into weights_
+    int64_t offset;              // floats or pairs into the weights
     int block_begin, block_end;  // input blocks
   };
+  int64_t lay_out();  // panels; gives the number of floats or pairs
   void pack_panel(Context& ctx, int panel, const Tensor& weight);
   void pack_block(int first, int last, int lane_begin, int lane_end, const Tensor& weight, float* to) const;
 
@@ -84,7 +88,7 @@ class PackedConv {
   Conv2d params_;
   int in_channels_, out_channels_;
   std::vector<Panel> panels_;
-  Tensor weights_, bias_;
+  PackedTensors packed_;
 };
 
 // y = activation(conv(x)) + residual, x of the weights' type, y of either; the residual of y's type, with
@@ -98,11 +102,6 @@ void conv2d(Context& ctx, const PackedConv& conv, const ConvCall& call);
 // The same without a check of shapes: y's size says which outputs are wanted, the padding may be negative and
 // y's pixels may lie apart.
 void conv2d_part(Context& ctx, const PackedConv& conv, const ConvCall& call);
-
-// Weights of outputs [out, out + outs) and input channels [in, in + ins), f32 of any strides:
-//   to[tap * tap_stride + lane * lane_stride + o]
-void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, float* to, int64_t tap_stride,
-                   int64_t lane_stride);
 
 void max_pool2d(Context& ctx, const Map& x, const MaxPool2d& p, const Map& y);
 void upsample(Context& ctx, const Map& x, int scale, const Map& y);  // scale 1 copies

@@ -1,7 +1,6 @@
 // Packing of convolution weights and the split of a convolution into tasks.
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+#include <utility>
 
 #include "core/cache_sizes.h"
 #include "ops/blocked/blocked.h"
@@ -60,84 +59,38 @@ PackedConv::PackedConv(Context& ctx, const Tensor& weight, const Tensor& bias, c
                params.kernel_w, params.groups);
   out_channels_ = int(s[0]);
   in_channels_ = int(s[1]) * params.groups;
-  const int group_out = out_channels_ / params.groups, group_in = int(s[1]);
-  const int count = (out_channels_ + table.panel - 1) / table.panel;
-  int64_t floats = 0;
-  for (int i = 0; i < count; ++i) {
-    const int first_group = i * table.panel / group_out;
-    const int last_group = (std::min((i + 1) * table.panel, out_channels_) - 1) / group_out;
-    Panel panel{floats, first_group * group_in / kBlock, ((last_group + 1) * group_in - 1) / kBlock + 1};
-    panels_.push_back(panel);
-    const int lanes = std::min(panel.block_end * kBlock, in_channels_) - panel.block_begin * kBlock;
-    floats += int64_t(type == Element::kBF16 ? (lanes + 1) / 2 : lanes) * params.kernel_h * params.kernel_w *
-              table.panel;
-  }
-  weights_ = Tensor::empty({floats}, DType::kF32, ctx.allocator());
-  bias_ = Tensor::zeros({int64_t(count) * table.panel}, DType::kF32, ctx.allocator());
-  if (bias.defined()) {
-    MTYOLO_CHECK(bias.numel() == out_channels_, "conv2d: bias {} for {} output channels", bias,
-                 out_channels_);
-    bias_.slice(0, 0, out_channels_).copy_from(bias.reshape({out_channels_}));
-  }
+  packed_ = PackedTensors::make(ctx, lay_out(), table.panel, out_channels_, bias);
   const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
   if (type_ == Element::kBF16)
     reserve_scratch(ctx, int64_t(params_.kernel_h) * params_.kernel_w * kBlock * table.panel);
-  ctx.pool().parallel_for(count, [&](int64_t i) { pack_panel(ctx, int(i), source); });
+  ctx.pool().parallel_for(panels(), [&](int64_t i) { pack_panel(ctx, int(i), source); });
 }
 
-using Vec4 = float __attribute__((vector_size(16)));
-
-// Four rows of `count` numbers each, count a multiple of 4, become rows of four: to[offset(j)] = row a, place
-// j, where j = lane * taps + tap.
-void gather_four(const float* from, int64_t row, int64_t count, int64_t taps, float* to, int64_t tap_stride,
-                 int64_t lane_stride) {
-  int64_t tap = 0;
-  for (int64_t j = 0; j < count; j += 4) {
-    Vec4 in[4];
-    for (int a = 0; a < 4; ++a) std::memcpy(&in[a], from + a * row + j, sizeof(Vec4));
-    const Vec4 low01 = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
-    const Vec4 low23 = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
-    const Vec4 high01 = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
-    const Vec4 high23 = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
-    const Vec4 out[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
-                         __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
-                         __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
-                         __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
-    for (const Vec4& v : out) {
-      std::memcpy(to, &v, sizeof(Vec4));
-      to += tap_stride;
-      if (++tap == taps) tap = 0, to += lane_stride - taps * tap_stride;
-    }
-  }
+PackedConv::PackedConv(PackedTensors packed, int in_channels, int out_channels, const Conv2d& params,
+                       const KernelTable& table, Element type)
+    : table_(&table),
+      type_(type),
+      params_(params),
+      in_channels_(in_channels),
+      out_channels_(out_channels),
+      packed_(std::move(packed)) {
+  packed_.check(lay_out(), table.panel, out_channels);
 }
 
-// Rows of a weight lie a power of two apart: reading along them and scattering into the small destination
-// keeps them from evicting each other from the first-level cache.
-void gather_weight(const Tensor& weight, int out, int outs, int in, int ins, float* to, int64_t tap_stride,
-                   int64_t lane_stride) {
-  const int64_t out_stride = weight.stride(0), in_stride = weight.stride(1);
-  const int64_t kernel_h = weight.size(2), kernel_w = weight.size(3);
-  const bool by_out = out_stride >= in_stride;
-  const int64_t outer = by_out ? outs : ins, inner = by_out ? ins : outs;
-  const int64_t outer_from = by_out ? out_stride : in_stride, inner_from = by_out ? in_stride : out_stride;
-  const int64_t outer_to = by_out ? 1 : lane_stride, inner_to = by_out ? lane_stride : 1;
-  const float* first = weight.data<float>() + out * out_stride + in * in_stride;
-  const int64_t taps = kernel_h * kernel_w;
-  if (outs % 4 == 0 && ins % 4 == 0 && in_stride == taps && weight.stride(2) == kernel_w &&
-      weight.stride(3) == 1) {
-    for (int64_t a = 0; a < outs; a += 4)
-      gather_four(first + a * out_stride, out_stride, ins * taps, taps, to + a, tap_stride, lane_stride);
-    return;
+int64_t PackedConv::lay_out() {
+  const int width = table_->panel, count = (out_channels_ + width - 1) / width;
+  const int group_out = out_channels_ / params_.groups, group_in = in_channels_ / params_.groups;
+  int64_t floats = 0;
+  for (int i = 0; i < count; ++i) {
+    const int first_group = i * width / group_out;
+    const int last_group = (std::min((i + 1) * width, out_channels_) - 1) / group_out;
+    Panel panel{floats, first_group * group_in / kBlock, ((last_group + 1) * group_in - 1) / kBlock + 1};
+    panels_.push_back(panel);
+    const int lanes = std::min(panel.block_end * kBlock, in_channels_) - panel.block_begin * kBlock;
+    floats += int64_t(type_ == Element::kBF16 ? (lanes + 1) / 2 : lanes) * params_.kernel_h *
+              params_.kernel_w * width;
   }
-  for (int64_t a = 0; a < outer; ++a)
-    for (int64_t u = 0; u < kernel_h; ++u)
-      for (int64_t v = 0; v < kernel_w; ++v) {
-        const float* from = first + a * outer_from + u * weight.stride(2) + v * weight.stride(3);
-        float* at = to + a * outer_to + (u * kernel_w + v) * tap_stride;
-        if (inner_from == 1 && inner_to == 1) std::copy_n(from, inner, at);
-        else
-          for (int64_t b = 0; b < inner; ++b) at[b * inner_to] = from[b * inner_from];
-      }
+  return floats;
 }
 
 // [tap][lane][panel] of outputs [first, last) and input lanes [lane_begin, lane_end).
@@ -167,7 +120,7 @@ void PackedConv::pack_panel(Context& ctx, int index, const Tensor& weight) {
   const bool pairs = type_ == Element::kBF16;
   const Tensor scratch =
       pairs ? Tensor::empty({taps, kBlock, width}, DType::kF32, ctx.allocator()) : Tensor();
-  auto* to = static_cast<float*>(weights_.raw()) + panel.offset;
+  auto* to = static_cast<float*>(packed_.weights.raw()) + panel.offset;
   for (int block = panel.block_begin; block < panel.block_end; ++block) {
     const int lane_begin = block * kBlock, lanes = std::min(kBlock, in_channels_ - lane_begin);
     pack_block(first, last, lane_begin, lane_begin + lanes, weight, pairs ? scratch.data<float>() : to);
@@ -199,8 +152,8 @@ void PackedConv::compute(const ConvCall& call, int image, int panel, int row_beg
   task.x = call.x.image(image);
   task.y = call.y.image(image);
   if (call.residual) task.residual = call.residual->image(image);
-  task.weight = weights_.data<float>() + info.offset;
-  task.bias = bias_.data<float>() + int64_t(panel) * table_->panel;
+  task.weight = packed_.weights.data<float>() + info.offset;
+  task.bias = packed_.bias.data<float>() + int64_t(panel) * table_->panel;
   task.block_begin = info.block_begin;
   task.block_end = info.block_end;
   task.out_block = panel * panel_blocks;

@@ -89,7 +89,9 @@ void forward(Context& ctx, const Map& x, const Tensor& weight, const Tensor& bia
   const Map out = map_of(y);
   const ConvCall call{x, out, {}, {}};
   if (x.view.pixel == kBlock && takes_winograd(x, p, out.view.channels))
-    conv2d(ctx, WinogradConv(ctx, weight, bias, winograd_form(x.view.channels, out.view.channels)), call);
+    conv2d(ctx,
+           WinogradConv(ctx, weight, bias, winograd_form(x.view.channels, out.view.channels, p.stride_h)),
+           call);
   else conv2d(ctx, PackedConv(ctx, weight, bias, p, kernels(), x.view.type), call);
   zero_halo(ctx, out);
 }

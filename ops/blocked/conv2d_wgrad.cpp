@@ -325,7 +325,8 @@ class WinogradWgrad {
 void run_wgrad(Context& ctx, const Map& x, const Map& gy, const Conv2d& p, GradMode mode, Tensor& gw) {
   const Weight weight(x, gy, p, mode, gw, kernels());
   const bool f32 = x.view.type == Element::kF32;
-  if (f32 && x.view.pixel == kBlock && winograd_refuses(p, x.view.channels, gy.view.channels) == nullptr)
+  if (f32 && p.stride_h == 1 && x.view.pixel == kBlock &&
+      winograd_refuses(p, x.view.channels, gy.view.channels) == nullptr)
     WinogradWgrad(x, gy, weight).run(ctx);
   else DirectWgrad(x, gy, weight).run(ctx);
 }

@@ -47,21 +47,19 @@ struct ConvTask {
   float slope = 0;
 };
 
-// A product of Strassen's form (strassen_kernel.cpp): y = activation(W x + bias + sums) + residual in the
-// rows of a chunk's half and one panel, 1x1, f32.
+// A product of Strassen's form, 1x1, f32: y = activation((A + sign * B) x + bias + sums) + residual in rows
+// [0, row_end) of one panel.
 struct StrassenTask {
-  ConvTask conv;                 // block_begin 0, row_begin 0; its weight is A
-  const float* other = nullptr;  // B: W = A + sign * B
+  ConvTask conv;                 // block_begin 0; its weight is A; no bias: nullptr
+  const float* other = nullptr;  // B
   int32_t sign = 0;
   bool ahead = false;  // asks for the pixels of the chunk below
-  MapView sums;        // data = nullptr for none
-  MapView also;        // W x is added to it; data = nullptr for none
+  MapView sums, also;  // (A + sign * B) x is added to the second; data = nullptr for none
 };
 
-// Some rows of output tiles of one image by F(2x2, 3x3) or F(4x4, 3x3) (winograd_kernel.cpp): 16 or 36
-// positions.
+// Some rows of output tiles of one image by a WinogradForm (winograd_kernel.cpp).
 struct WinogradTask {
-  int32_t form = 2;  // pixels of a side of a tile
+  int32_t form = 2;
   MapView x, y;
   MapView residual;                        // data = nullptr for none
   float* v = nullptr;                      // transformed input  [position][blocks of x][tiles][16]

@@ -41,28 +41,28 @@ const char* strassen_refuses(const Conv2d& p, int in_channels, int out_channels,
 StrassenConv::StrassenConv(Context& ctx, const Tensor& weight, const Tensor& bias, const KernelTable& table)
     : table_(&table) {
   const Shape& s = weight.shape();
-  const int panel = table.panel;
-  MTYOLO_CHECK(s.rank() == 4 && s[2] == 1 && s[3] == 1 && s[0] % (2 * panel) == 0 && s[1] % (2 * kBlock) == 0,
+  const int width = table.panel;
+  MTYOLO_CHECK(s.rank() == 4 && s[2] == 1 && s[3] == 1 && s[0] % (2 * width) == 0 && s[1] % (2 * kBlock) == 0,
                "conv2d: weight {} has no quarters", weight);
   out_channels_ = int(s[0]), in_channels_ = int(s[1]);
-  weights_ = Tensor::empty({s[0] / panel, s[1], panel}, DType::kF32, ctx.allocator());
-  bias_ = Tensor::zeros({s[0] + panel}, DType::kF32, ctx.allocator());
-  if (bias.defined()) {
-    MTYOLO_CHECK(bias.numel() == s[0], "conv2d: bias {} for {} output channels", bias, s[0]);
-    bias_.slice(0, 0, s[0]).copy_from(bias.reshape({s[0]}));
-  }
+  packed_ = PackedTensors::make(ctx, weight.numel(), width, out_channels_, bias);
   const Tensor source = weight.dtype() == DType::kF32 ? weight : weight.to(DType::kF32);
-  const int64_t panels = s[0] / 2 / panel, half = s[1] / 2 * panel;
+  const int64_t panels = s[0] / 2 / width, half = s[1] / 2 * width;
   ctx.pool().parallel_for(panels, [&](int64_t i) {
-    const auto pack = [&](int64_t index) {
-      float* to = weights_.data<float>() + index * 2 * half;
-      gather_weight(source, int(index) * panel, panel, 0, in_channels_, to, 0, panel);
+    const auto pack = [&](int64_t panel) {
+      float* to = packed_.weights.data<float>() + panel * 2 * half;
+      gather_weight(source, int(panel) * width, width, 0, in_channels_, to, 0, width);
       return to;
     };
     const float* w11 = pack(i);
     float* w21 = pack(panels + i);
     for (int64_t j = 0; j < half; ++j) w21[j] = float(double(w21[j]) + w21[half + j] - w11[j]);
   });
+}
+
+StrassenConv::StrassenConv(PackedTensors packed, int in_channels, int out_channels, const KernelTable& table)
+    : table_(&table), in_channels_(in_channels), out_channels_(out_channels), packed_(std::move(packed)) {
+  packed_.check(int64_t(in_channels) * out_channels, table.panel, out_channels);
 }
 
 struct StrassenConv::Part {
@@ -92,16 +92,16 @@ void StrassenConv::run_part(Context& ctx, const ConvCall& call, const Part& part
   struct Product {
     int weight, sign;  // quarter + sign * S2
     MapView x, y, sums, also;
-    int bias;    // of half 0 or 1, 2 for none
+    int bias;    // of half 0 or 1, or -1
     int result;  // quarter of y, or -1
   };
-  const Product products[] = {{0, 0, x[0], u, none, none, 2, -1},   // U1
-                              {1, 0, x[2], y[0], u, none, 0, 0},    // Y11
-                              {2, 0, t[1], u, u, none, 2, -1},      // U2
-                              {3, -1, t[2], u3, u, none, 1, -1},    // U3, and the bias of Y21 and Y22
-                              {0, 1, t[0], y[3], u3, u, 2, 3},      // Y22, and U2 + S1 T1
-                              {1, -1, x[3], y[1], u, none, 0, 1},   // Y12
-                              {3, 0, t[3], y[2], u3, none, 2, 2}};  // Y21
+  const Product products[] = {{0, 0, x[0], u, none, none, -1, -1},   // U1
+                              {1, 0, x[2], y[0], u, none, 0, 0},     // Y11
+                              {2, 0, t[1], u, u, none, -1, -1},      // U2
+                              {3, -1, t[2], u3, u, none, 1, -1},     // U3, and the bias of Y21 and Y22
+                              {0, 1, t[0], y[3], u3, u, -1, 3},      // Y22, and U2 + S1 T1
+                              {1, -1, x[3], y[1], u, none, 0, 1},    // Y12
+                              {3, 0, t[3], y[2], u3, none, -1, 2}};  // Y21
   for (const Product& p : products) {
     StrassenTask task;
     ConvTask& conv = task.conv;
@@ -112,11 +112,11 @@ void StrassenConv::run_part(Context& ctx, const ConvCall& call, const Part& part
       conv.epilogue = to_epilogue(call.activation.kind), conv.slope = call.activation.slope;
     }
     for (int panel = part.panel_begin; panel < part.panel_end; ++panel) {
-      const float* upper = weights_.data<float>() + int64_t(panel) * width * in_channels_;
+      const float* upper = packed_.weights.data<float>() + int64_t(panel) * width * in_channels_;
       const float* lower = upper + int64_t(out) * in_channels_;
       conv.weight = (p.weight < 2 ? upper : lower) + p.weight % 2 * in * width;
       task.other = lower;
-      conv.bias = bias_.data<float>() + p.bias * out + (p.bias < 2 ? panel * width : 0);
+      if (p.bias >= 0) conv.bias = packed_.bias.data<float>() + p.bias * out + panel * width;
       conv.out_block = panel * width / kBlock;
       task.ahead = panel == part.panel_begin && (&p == &products[0] || &p == &products[1]);
       table_->strassen_product(task);
@@ -128,12 +128,10 @@ void conv2d(Context& ctx, const StrassenConv& conv, const ConvCall& call) {
   const Map &x = call.x, &y = call.y;
   const int h = y.view.h, w = y.view.w, in = conv.in_channels_, out = conv.out_channels_;
   MTYOLO_CHECK(x.view.channels == in && y.view.channels == out && x.n == y.n && x.view.h == h &&
-                   x.view.w == w && x.view.pixel == kBlock,
-               "conv2d: [{},{},{},{}] does not become [{},{},{},{}]", x.n, x.view.channels, x.view.h,
-               x.view.w, y.n, y.view.channels, h, w);
-  MTYOLO_CHECK(x.view.type == Element::kF32 && y.view.type == Element::kF32 &&
+                   x.view.w == w && x.view.type == Element::kF32 && y.view.type == Element::kF32 &&
                    (!call.residual || call.residual->view.type == Element::kF32),
-               "conv2d: maps and packed weights differ in type");
+               "conv2d: f32 [{},{},{},{}] does not become [{},{},{},{}]", x.n, x.view.channels, x.view.h,
+               x.view.w, y.n, y.view.channels, h, w);
   // A chunk and its sums stay in the second-level cache, there are enough for some threads, and a half has at
   // least two register tiles, or a weight is read too often.
   constexpr int kManyChunks = 8, kFewPixels = 28;

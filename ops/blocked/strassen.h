@@ -25,7 +25,9 @@ class StrassenConv {
   // weight [O,C,1,1] of any strides, bias [O] or undefined, any floating type; O a multiple of two panels, C
   // of 32.
   StrassenConv(Context& ctx, const Tensor& weight, const Tensor& bias, const KernelTable& table = kernels());
-  size_t size_bytes() const { return weights_.size_bytes() + bias_.size_bytes(); }
+  // From what another one of this table packed. Throws Error when the sizes do not fit.
+  StrassenConv(PackedTensors packed, int in_channels, int out_channels, const KernelTable& table = kernels());
+  const PackedTensors& packed() const { return packed_; }
 
  private:
   friend void conv2d(Context&, const StrassenConv&, const ConvCall&);
@@ -34,8 +36,7 @@ class StrassenConv {
 
   const KernelTable* table_;
   int in_channels_, out_channels_;
-  Tensor weights_;  // [panel][input channel][16 or 32 output channels]
-  Tensor bias_;     // [output channels], and a panel of zeros
+  PackedTensors packed_;  // weights [panel][input channel][16 or 32 output channels]
 };
 
 // As conv2d of PackedConv; x, y and residual f32, y neither x nor residual.

@@ -1,7 +1,5 @@
 // Strassen's method in Winograd's form for a 1x1 convolution (strassen.h): the sums of the input, and one of
 // the seven products with the sums of the weights before and of the products after it.
-#include <utility>
-
 #include "ops/blocked/epilogue.h"
 
 namespace mtyolo::ops::blocked::MTYOLO_ISA {
@@ -30,7 +28,7 @@ void strassen_input(const MapView (&x)[4], const MapView (&t)[4]) {
 namespace {
 
 template <int Tile, int Sign>
-void strassen_tile(const StrassenTask& task, int row, int column) {
+__attribute__((noinline)) void strassen_tile(const StrassenTask& task, int row, int column) {
   constexpr int kVectors = kPanelBlocks * kParts;
   const ConvTask& conv = task.conv;
   Vec acc[Tile][kVectors];
@@ -72,7 +70,7 @@ void strassen_tile(const StrassenTask& task, int row, int column) {
       }
     const float* sums = task.sums.data != nullptr ? at(task.sums) : nullptr;
     const float* residual = conv.residual.data != nullptr ? at(conv.residual) : nullptr;
-    const Vec bias = load(conv.bias + b * kFloats);
+    const Vec bias = conv.bias != nullptr ? load(conv.bias + b * kFloats) : Vec{};
     for (int t = 0; t < Tile; ++t) {
       Vec v = acc[t][b] + bias;
       if (sums != nullptr) v += load(sums + t * kBlock);
@@ -83,17 +81,13 @@ void strassen_tile(const StrassenTask& task, int row, int column) {
   }
 }
 
-using TileFunction = void (*)(const StrassenTask&, int row, int column);
-
-template <int Sign, int... Tiles>
-TileFunction pick(int tile, std::integer_sequence<int, Tiles...>) {
-  static constexpr TileFunction kFunctions[] = {strassen_tile<Tiles + 1, Sign>...};
-  return kFunctions[tile - 1];
-}
-
-TileFunction pick(int tile, int sign) {
-  constexpr auto kTiles = std::make_integer_sequence<int, kTile>{};
-  return sign == 0 ? pick<0>(tile, kTiles) : sign > 0 ? pick<1>(tile, kTiles) : pick<-1>(tile, kTiles);
+template <int Tile>
+void run_tile(const StrassenTask& task, int row, int column, int width) {
+  if (width < Tile) {
+    if constexpr (Tile > 1) run_tile<Tile - 1>(task, row, column, width);
+  } else if (task.sign == 0) strassen_tile<Tile, 0>(task, row, column);
+  else if (task.sign > 0) strassen_tile<Tile, 1>(task, row, column);
+  else strassen_tile<Tile, -1>(task, row, column);
 }
 
 }  // namespace
@@ -103,7 +97,7 @@ void strassen_product(const StrassenTask& task) {
   for (int row = task.conv.row_begin; row < task.conv.row_end; ++row)
     for (int i = 0; i < tiles; ++i) {
       const int column = i * width / tiles;
-      pick((i + 1) * width / tiles - column, task.sign)(task, row, column);
+      run_tile<kTile>(task, row, column, (i + 1) * width / tiles - column);
     }
 }
 

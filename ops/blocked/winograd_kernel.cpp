@@ -20,6 +20,15 @@
 //         | 0  b/2 -1/2   -b   1  0 |
 //         | 0    1    0  -5/2  0  1 |
 //
+// Stride 2, 2x2 outputs of 5x5 pixels, tiles 4 apart. In one dimension the outer taps see the even pixels, by
+// F(2, 2) with points 0, 1, infinity, and the middle tap the odd ones, plainly:
+//   V = (x0 - x2, x1, x2, x3, x4 - x2)     M = (V0 U0 + V1 U1, V2 U2, V3 U3 + V4 U4)
+//   U = (g0, g1, g0 + g2, g1, g2)          y = (M0 + M1, M1 + M2)
+// In two dimensions 25 products make 9 sums M of 4, 2 or 1, each a 1x1 convolution of as many times the
+// channels, whose V and U lie one behind the other. Neighbours share what they have in common, so that 18
+// places of U suffice (s: the sum of taps 0 and 2):
+//   g00 g01 g10 g11 g20 g21 g22 g12 g11 g01 g02   g0s g1s g2s   gs0 gs1 gs2   gss
+//
 // Layout of V and M: [position][block][tile][16 lanes], f32 also for maps in bf16.
 //
 // Gradient of the weight g: gU[pos] = sum over tiles of V[pos] * (A gy A^T)[pos] (outer_kernel.cpp), and
@@ -30,9 +39,14 @@ namespace mtyolo::ops::blocked::MTYOLO_ISA {
 
 namespace {
 
-// One form: pixels of a side of an output tile, of an input tile, and the transforms of one line.
-struct F2 {
-  static constexpr int kOut = 2, kIn = 4;
+// One form: pixels of a side of an output tile, of an input tile, and between input tiles; places of M in a
+// line; the transforms of one line; where positions of V and U lie.
+struct InOrder {
+  static int v_place(int position) { return position; }
+  static int u_place(int position) { return position; }
+};
+struct F2 : InOrder {
+  static constexpr int kOut = 2, kIn = 4, kStep = 2, kProducts = 4;
   static void input(const Vec (&d)[4], Vec (&v)[4]) {
     v[0] = d[0] - d[2];
     v[1] = d[1] + d[2];
@@ -56,8 +70,32 @@ struct F2 {
     g[2] = (u[1] + u[2]) * half + u[3];
   }
 };
-struct F4 {
-  static constexpr int kOut = 4, kIn = 6;
+struct Strided {
+  static constexpr int kOut = 2, kIn = 5, kStep = 4, kProducts = 3;
+  static int v_place(int position) {
+    constexpr int8_t kPlaces[] = {0,  1,  4,  8,  9,  2,  3,  5,  7,  6,  10, 11, 12,
+                                  13, 14, 15, 16, 19, 24, 23, 17, 18, 20, 21, 22};
+    return kPlaces[position];
+  }
+  static int u_place(int position) {
+    constexpr int8_t kPlaces[] = {0,  1,  11, 9, 10, 2, 3, 12, 8, 7,  14, 15, 17,
+                                  15, 16, 2,  3, 12, 8, 7, 4,  5, 13, 5,  6};
+    return kPlaces[position];
+  }
+  static void input(const Vec (&d)[5], Vec (&v)[5]) {
+    v[0] = d[0] - d[2];
+    v[1] = d[1];
+    v[2] = d[2];
+    v[3] = d[3];
+    v[4] = d[4] - d[2];
+  }
+  static void output(const Vec (&m)[3], Vec (&y)[2]) {
+    y[0] = m[0] + m[1];
+    y[1] = m[1] + m[2];
+  }
+};
+struct F4 : InOrder {
+  static constexpr int kOut = 4, kIn = 6, kStep = 4, kProducts = 6;
   static constexpr float kA = 0.70710678f, kB = 1.41421356f;
   static void input(const Vec (&d)[6], Vec (&v)[6]) {
     const Vec even_a = d[4] - splat(2.0f) * d[2], odd_a = splat(kA) * d[3] - splat(kB) * d[1];
@@ -95,6 +133,13 @@ struct F4 {
   }
 };
 
+template <class Run>
+void with_form(int32_t form, Run&& run) {
+  if (form == 4) run(F4{});
+  else if (form == 3) run(Strided{});
+  else run(F2{});
+}
+
 template <class F, class T>
 inline void input_tile(const T* const (&rows)[F::kIn], const int64_t (&columns)[F::kIn], float* v,
                        int64_t position) {
@@ -108,7 +153,7 @@ inline void input_tile(const T* const (&rows)[F::kIn], const int64_t (&columns)[
   for (int i = 0; i < F::kIn; ++i) {
     Vec line[F::kIn];
     F::input(t[i], line);
-    for (int j = 0; j < F::kIn; ++j) store(v + (F::kIn * i + j) * position, line[j]);
+    for (int j = 0; j < F::kIn; ++j) store(v + F::v_place(F::kIn * i + j) * position, line[j]);
   }
 }
 
@@ -123,13 +168,14 @@ void input_tiles(const WinogradTask& task) {
     for (int i = task.tile_row_begin; i < task.tile_row_end; ++i) {
       const T* rows[F::kIn];
       for (int u = 0; u < F::kIn; ++u)
-        rows[u] = pixel_at<const T>(x, block, smaller(F::kOut * i - 1 + u, last_row), 0);
+        rows[u] = pixel_at<const T>(x, block, smaller(F::kStep * i - 1 + u, last_row), 0);
       for (int j = 0; j < task.tile_columns; ++j, v += kBlock) {
         int64_t columns[F::kIn];
         for (int k = 0; k < F::kIn; ++k)
-          columns[k] = int64_t(smaller(F::kOut * j - 1 + k, last_column)) * kBlock;
+          columns[k] = int64_t(smaller(F::kStep * j - 1 + k, last_column)) * kBlock;
         for (int u = 0; u < F::kIn; ++u)  // the next tile's new pixels
-          for (int k = 1; k <= F::kOut; ++k) __builtin_prefetch(rows[u] + (F::kOut * (j + 1) + k) * kBlock);
+          for (int k = F::kIn - F::kStep; k < F::kIn; ++k)
+            __builtin_prefetch(rows[u] + (F::kStep * (j + 1) - 1 + k) * kBlock);
         input_tile<F, T>(rows, columns, v, task.v_position);
       }
     }
@@ -140,10 +186,10 @@ void input_tiles(const WinogradTask& task) {
 template <class F, class E, class T>
 inline void output_tile(const WinogradTask& task, const float* m, Vec bias, E epilogue, T* y,
                         const T* residual, int rows, int columns) {
-  Vec t[F::kOut][F::kIn];  // [row][transformed column]
-  for (int j = 0; j < F::kIn; ++j) {
-    Vec line[F::kIn], out[F::kOut];
-    for (int i = 0; i < F::kIn; ++i) line[i] = load(m + (F::kIn * i + j) * task.m_position);
+  Vec t[F::kOut][F::kProducts];  // [row][transformed column]
+  for (int j = 0; j < F::kProducts; ++j) {
+    Vec line[F::kProducts], out[F::kOut];
+    for (int i = 0; i < F::kProducts; ++i) line[i] = load(m + (F::kProducts * i + j) * task.m_position);
     F::output(line, out);
     for (int i = 0; i < F::kOut; ++i) t[i][j] = out[i];
   }
@@ -183,16 +229,14 @@ void output_tiles(const WinogradTask& task) {
 }  // namespace
 
 void winograd_input(const WinogradTask& task) {
-  with_element(task.x, [&](auto element) {
-    if (task.form == 4) input_tiles<F4, decltype(element)>(task);
-    else input_tiles<F2, decltype(element)>(task);
+  with_form(task.form, [&](auto form) {
+    with_element(task.x, [&](auto element) { input_tiles<decltype(form), decltype(element)>(task); });
   });
 }
 
 void winograd_output(const WinogradTask& task) {
-  with_element(task.y, [&](auto element) {
-    if (task.form == 4) output_tiles<F4, decltype(element)>(task);
-    else output_tiles<F2, decltype(element)>(task);
+  with_form(task.form, [&](auto form) {
+    with_element(task.y, [&](auto element) { output_tiles<decltype(form), decltype(element)>(task); });
   });
 }
 
@@ -252,6 +296,12 @@ inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[4]) {
   out[2] = (a - b + c) * 0.5;
   out[3] = c;
 }
+inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[5]) {
+  out[0] = a;
+  out[1] = out[3] = b;
+  out[2] = a + c;
+  out[4] = c;
+}
 inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[6]) {
   const double root = 1.41421356237309505;
   out[0] = a;
@@ -262,20 +312,21 @@ inline void expand(Doubles a, Doubles b, Doubles c, Doubles (&out)[6]) {
   out[5] = c;
 }
 
-template <int In>
+template <class F>
 void transform_weight(const WinogradWeightTask& task) {
+  constexpr int kIn = F::kIn;
   for (int lane = 0; lane < task.lanes; ++lane)
     for (int o = 0; o < kPanel; o += kFloats / 2) {
       const float* g = task.g + int64_t(lane) * 9 * kPanel + o;
-      Doubles columns[3][In];  // [column of g][row of G g]
+      Doubles columns[3][kIn];  // [column of g][row of G g]
       for (int j = 0; j < 3; ++j)
         expand(load_doubles(g + j * kPanel), load_doubles(g + (3 + j) * kPanel),
                load_doubles(g + (6 + j) * kPanel), columns[j]);
       float* u = task.u + int64_t(lane) * kPanel + o;
-      for (int i = 0; i < In; ++i) {
-        Doubles row[In];
+      for (int i = 0; i < kIn; ++i) {
+        Doubles row[kIn];
         expand(columns[0][i], columns[1][i], columns[2][i], row);
-        for (int j = 0; j < In; ++j) store_floats(u + (In * i + j) * task.u_position, row[j]);
+        for (int j = 0; j < kIn; ++j) store_floats(u + F::u_place(kIn * i + j) * task.u_position, row[j]);
       }
     }
 }
@@ -283,8 +334,7 @@ void transform_weight(const WinogradWeightTask& task) {
 }  // namespace
 
 void winograd_weight(const WinogradWeightTask& task) {
-  if (task.form == 4) transform_weight<6>(task);
-  else transform_weight<4>(task);
+  with_form(task.form, [&](auto form) { transform_weight<decltype(form)>(task); });
 }
 
 namespace {

@@ -74,6 +74,11 @@ TEST_CASE("bench kernels: layers of training, of Winograd's form and of a batch"
   CHECK(wide->activation.kind == ops::ActivationKind::kSilu);
   CHECK(find("conv2d_igemm/yolov7/k3s1_80x80_128_128_b2") != cases.end());
   CHECK(find("conv2d_igemm/yolov7/k1s1_80x80_128_128_b2") == cases.end());
+  const auto strided = find("conv2d_forward/yolov7/k3s2_160x160_128_128_b2"),
+             gradient = find("conv2d_wgrad/yolov7/k3s2_160x160_128_128_b2");
+  REQUIRE((strided != cases.end() && gradient != cases.end()));
+  CHECK(strided->form_flops == Approx(strided->flops * 25 / 36));
+  CHECK(gradient->form_flops == gradient->flops);
   CHECK(find("conv2d_forward/yolov7/k1s1_80x80_128_256_b2") == cases.end());  // RepConv's branch
   CHECK(find("conv2d_wgrad/yolov7/k1s1_80x80_128_256_b2") != cases.end());
   CHECK(find("batch_norm_backward/yolov7/silu_80x80_128_b2") != cases.end());

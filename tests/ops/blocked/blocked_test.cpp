@@ -239,8 +239,10 @@ namespace {
 
 using blocked::WinogradForm;
 
+Conv2d params_of(WinogradForm form) { return Conv2d::square(3, form == WinogradForm::kStrided ? 2 : 1, 1); }
+
 Tensor winograd(Context& ctx, WinogradForm form, const Tensor& x, const Tensor& w, const Tensor& b) {
-  Tensor y = Tensor::empty({x.size(0), w.size(0), x.size(2), x.size(3)});
+  Tensor y = Tensor::empty(conv2d_shape(x.shape(), w.shape(), params_of(form)));
   const blocked::WinogradConv conv(ctx, w, b, form);
   blocked::run_on_maps(ctx, x, 1, y,
                        [&](const blocked::ConvCall& call) { blocked::conv2d(ctx, conv, call); });
@@ -251,13 +253,18 @@ Tensor winograd(Context& ctx, WinogradForm form, const Tensor& x, const Tensor& 
 
 TEST_CASE("winograd conv2d equals the reference on odd and even sizes", "[blocked]") {
   Context ctx(2);
-  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kF4);
+  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kStrided, WinogradForm::kF4);
   const auto [n, c, o, h, w] =
       GENERATE(std::tuple{1, 32, 32, 8, 8}, std::tuple{2, 48, 40, 7, 13}, std::tuple{1, 33, 65, 1, 1},
-               std::tuple{1, 64, 96, 2, 31}, std::tuple{1, 256, 32, 20, 20});
+               std::tuple{1, 64, 96, 2, 31}, std::tuple{1, 64, 33, 5, 6}, std::tuple{1, 256, 32, 20, 20});
+  if (form == WinogradForm::kStrided && c % 16 != 0) {
+    CHECK_THROWS_WITH(blocked::WinogradConv(ctx, random_tensor({o, c, 3, 3}, 2), {}, form),
+                      Catch::Contains("whole blocks"));
+    return;
+  }
   const Tensor x = random_tensor({n, c, h, w}, 1), weight = random_tensor({o, c, 3, 3}, 2),
                b = random_tensor({o}, 3);
-  const Tensor want = reference_conv(ctx, x, weight, b, Conv2d::square(3, 1, 1));
+  const Tensor want = reference_conv(ctx, x, weight, b, params_of(form));
   // As for the direct form, sqrt(K) * 2^-24 * K / 4 with K = 9c, and four times that: the transforms add up
   // to four numbers (F4: four or five, some of them halved) before and after each product.
   const double k = 9.0 * c;
@@ -266,7 +273,7 @@ TEST_CASE("winograd conv2d equals the reference on odd and even sizes", "[blocke
 
 TEST_CASE("winograd conv2d gives the same bits for any threads, batch, and place of a channel", "[blocked]") {
   Context one(1), two(2);
-  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kF4);
+  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kStrided, WinogradForm::kF4);
   const Tensor x = random_tensor({3, 48, 21, 18}, 1), w = random_tensor({300, 48, 3, 3}, 2);
   const Tensor a = winograd(one, form, x, w, {});
   CHECK(bit_equal(a, winograd(two, form, x, w, {})));
@@ -311,14 +318,14 @@ TEST_CASE("a chain of two convolutions equals one after the other bit for bit", 
 
 TEST_CASE("winograd conv2d applies bias, activation and residual as the direct form does", "[blocked]") {
   Context ctx(2);
-  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kF4);
+  const WinogradForm form = GENERATE(WinogradForm::kF2, WinogradForm::kStrided, WinogradForm::kF4);
   const Tensor x = random_tensor({1, 32, 5, 7}, 1), w = random_tensor({48, 32, 3, 3}, 2),
                b = random_tensor({48}, 4);
-  const Tensor r = random_tensor({1, 48, 5, 7}, 3);
-  const OwnedMap in = packed(ctx, x, 2), residual = packed(ctx, r, 0);
-  const OwnedMap direct = empty_map({1, 48, 5, 7}, 1), fast = empty_map({1, 48, 5, 7}, 1);
+  const Shape shape = conv2d_shape(x.shape(), w.shape(), params_of(form));
+  const OwnedMap in = packed(ctx, x, 2), residual = packed(ctx, random_tensor(shape, 3), 0);
+  const OwnedMap direct = empty_map(shape, 1), fast = empty_map(shape, 1);
   const Activation silu{ActivationKind::kSilu};
-  blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, Conv2d::square(3, 1, 1)),
+  blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, params_of(form)),
                   {in.map, direct.map, residual.map, silu});
   blocked::conv2d(ctx, blocked::WinogradConv(ctx, w, b, form), {in.map, fast.map, residual.map, silu});
   CHECK(max_difference(unpacked(ctx, fast.map), unpacked(ctx, direct.map)) < 1e-4);
@@ -327,6 +334,7 @@ TEST_CASE("winograd conv2d applies bias, activation and residual as the direct f
 TEST_CASE("winograd conv2d takes the form of fewer weights for many channels", "[blocked]") {
   CHECK(blocked::winograd_form(512, 512) == WinogradForm::kF4);
   CHECK(blocked::winograd_form(512, 528) == WinogradForm::kF2);
+  CHECK(blocked::winograd_form(128, 128, 2) == WinogradForm::kStrided);
   CHECK(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 512, 528, blocked::Element::kBF16) != nullptr);
   Context ctx(1);
   const Tensor w = random_tensor({32, 32, 3, 3}, 1);
@@ -334,15 +342,24 @@ TEST_CASE("winograd conv2d takes the form of fewer weights for many channels", "
     return (blocked::WinogradConv(ctx, w, {}, form).size_bytes() - 32 * sizeof(float)) / sizeof(float);
   };
   CHECK(floats(WinogradForm::kF2) == 32 * 32 * 16);
+  CHECK(floats(WinogradForm::kStrided) == 32 * 32 * 18);
   CHECK(floats(WinogradForm::kF4) == 32 * 32 * 36);
 }
 
 TEST_CASE("winograd conv2d says what it does not take", "[blocked]") {
-  CHECK(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 32, 32) == nullptr);
-  CHECK(std::string(blocked::winograd_refuses(Conv2d::square(3, 2, 1), 64, 64)).find("stride 1") !=
-        std::string::npos);
-  CHECK(std::string(blocked::winograd_refuses(Conv2d::square(3, 1, 1), 3, 64)).find("32 channels") !=
-        std::string::npos);
+  const Conv2d plain = Conv2d::square(3, 1, 1), strided = Conv2d::square(3, 2, 1);
+  CHECK(blocked::winograd_refuses(plain, 32, 32) == nullptr);
+  CHECK(blocked::winograd_refuses(strided, 64, 32) == nullptr);
+  CHECK(blocked::winograd_refuses(strided, 256, 512) == nullptr);
+  CHECK(blocked::winograd_refuses(strided, 128, 128, blocked::Element::kBF16) != nullptr);
+  const auto names = [](const Conv2d& p, int in, int out, const char* what) {
+    return std::string(blocked::winograd_refuses(p, in, out)).find(what) != std::string::npos;
+  };
+  CHECK(names(Conv2d::square(3, 3, 1), 64, 64, "stride 1 or 2"));
+  CHECK(names(plain, 3, 64, "32 channels"));
+  CHECK(names(strided, 32, 64, "64 input channels"));
+  CHECK(names(strided, 72, 64, "multiple of 16"));
+  CHECK(names(strided, 512, 512, "512 x 512"));
 }
 
 TEST_CASE("blocked: weights are gathered alike from rows and from a turned view", "[ops][blocked]") {
@@ -358,6 +375,25 @@ TEST_CASE("blocked: weights are gathered alike from rows and from a turned view"
         for (int t = 0; t < int(taps); ++t)
           REQUIRE(to[size_t((t * ins + c) * width + o)] == weight.at({o + 1, c + 2, t / kernel, t % kernel}));
   }
+}
+
+TEST_CASE("blocked: what one convolution packed serves another, of the same sizes alone", "[blocked]") {
+  Context ctx(2);
+  const Conv2d p = Conv2d::square(3, 1, 1);
+  const Tensor w = random_tensor({40, 33, 3, 3}, 7), bias = random_tensor({40}, 8);
+  const blocked::PackedConv direct(ctx, w, bias, p);
+  const blocked::WinogradConv winograd(ctx, w, bias, blocked::WinogradForm::kF4);
+  const blocked::PackedConv direct_again(direct.packed(), 33, 40, p);
+  const blocked::WinogradConv winograd_again(winograd.packed(), 33, 40, blocked::WinogradForm::kF4);
+  CHECK(direct_again.packed().weights.raw() == direct.packed().weights.raw());
+  CHECK(winograd_again.size_bytes() == winograd.size_bytes());
+  CHECK_THROWS_WITH(blocked::PackedConv(direct.packed(), 34, 40, p), Catch::Contains("packed weights"));
+  CHECK_THROWS_WITH(blocked::PackedConv(direct.packed(), 33, 400, p), Catch::Contains("packed weights"));
+  CHECK_THROWS_WITH(blocked::WinogradConv(winograd.packed(), 33, 40, blocked::WinogradForm::kF2),
+                    Catch::Contains("packed weights"));
+  blocked::PackedTensors shifted = direct.packed();
+  shifted.bias = Tensor::empty({65}).slice(0, 1, 65);
+  CHECK_THROWS_WITH(blocked::PackedConv(shifted, 33, 40, p), Catch::Contains("multiples of 64"));
 }
 
 namespace {
@@ -417,7 +453,8 @@ TEST_CASE("strassen conv2d applies bias, activation and residual to parts of map
     return c;
   };
   blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, Conv2d::square(1, 1, 0)), call(direct));
-  blocked::conv2d(ctx, blocked::StrassenConv(ctx, w, b), call(fast));
+  const blocked::StrassenConv conv(ctx, w, b);
+  blocked::conv2d(ctx, blocked::StrassenConv(conv.packed(), 256, 128), call(fast));
   CHECK(max_difference(unpacked(ctx, call(fast).y), unpacked(ctx, call(direct).y)) < 1e-4);
   for (const int first : {0, 144})
     CHECK(std::isnan(unpacked(ctx, fast.map.channels(first, 16)).at({0, 0, 0, 0})));
@@ -433,7 +470,7 @@ TEST_CASE("strassen conv2d keeps a NaN and says what it does not take", "[blocke
     CHECK((std::isnan(y.at({0, o, row, 9})) && y.at({0, o, row, 8}) < 1e3));
   const Conv2d p = Conv2d::square(1, 1, 0);
   CHECK(blocked::strassen_refuses(p, 512, 128) == nullptr);
-  for (const auto [c, o] : {std::pair{256, 128}, {1024, 64}, {528, 128}, {512, 255}})
+  for (const auto& [c, o] : {std::pair{256, 128}, {1024, 64}, {528, 128}, {512, 255}})
     CHECK(blocked::strassen_refuses(p, c, o) != nullptr);
   CHECK(blocked::strassen_refuses(p, 512, 128, Element::kBF16) != nullptr);
   CHECK(blocked::strassen_refuses(Conv2d::square(1, 2, 0), 512, 128) != nullptr);
