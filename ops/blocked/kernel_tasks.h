@@ -52,9 +52,8 @@ struct ConvTask {
 struct StrassenTask {
   ConvTask conv;                 // block_begin 0; its weight is A; no bias: nullptr
   const float* other = nullptr;  // B
-  int32_t sign = 0;
-  bool ahead = false;  // asks for the pixels of the chunk below
-  MapView sums, also;  // (A + sign * B) x is added to the second; data = nullptr for none
+  int32_t sign = 0, ahead = 0;   // ahead: asks for the pixels of the chunk below
+  MapView sums, also;            // (A + sign * B) x is added to the second; data = nullptr for none
 };
 
 // Some rows of output tiles of one image by a WinogradForm (winograd_kernel.cpp).
