@@ -4,6 +4,7 @@
 
 #include "models/plan/fold.h"
 #include "models/plan/plan.h"
+#include "ops/blocked/strassen.h"
 #include "ops/blocked/winograd.h"
 
 namespace mtyolo::cli {
@@ -117,11 +118,14 @@ Json memory_json(const MemoryFacts& m) {
 // What the plan runs a convolution with (models/plan/detector.h): "blocked.winograd.avx512".
 std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string& forced,
                         ops::blocked::Element type) {
-  const bool eager = !forced.empty() && forced != "cpu.winograd" && forced != "cpu.igemm";
+  const bool eager =
+      !forced.empty() && forced != "cpu.winograd" && forced != "cpu.strassen" && forced != "cpu.igemm";
   if (eager) return "none";
-  const bool winograd = forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out, type) == nullptr;
-  const char* direct = type == ops::blocked::Element::kBF16 ? "igemm_bf16" : "igemm";
-  return fmt::format("blocked.{}.{}", winograd ? "winograd" : direct, ops::blocked::kernels().isa);
+  const char* form = type == ops::blocked::Element::kBF16 ? "igemm_bf16" : "igemm";
+  if (forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out, type) == nullptr) form = "winograd";
+  else if (forced != "cpu.igemm" && ops::blocked::strassen_refuses(p, in, out, type) == nullptr)
+    form = "strassen";
+  return fmt::format("blocked.{}.{}", form, ops::blocked::kernels().isa);
 }
 
 // Steps of the plan of a device.

@@ -1,3 +1,4 @@
+#include "ops/blocked/strassen.h"
 #include "ops/blocked/training.h"
 #include "ops/blocked/winograd.h"
 #include "ops/cpu/kernels.h"
@@ -20,6 +21,7 @@ void register_cpu_impls(Impls& impls) {
   impls.add<UpsampleForward>("cpu.blocked", b::upsample_refuses, b::upsample_forward);
   impls.add<UpsampleBackward>("cpu.blocked", b::upsample_grad_refuses, b::upsample_backward);
   impls.add<Conv2dForward>("cpu.winograd", blocked::winograd_refuses_query, blocked::winograd_forward);
+  impls.add<Conv2dForward>("cpu.strassen", blocked::strassen_refuses_query, blocked::strassen_forward);
   impls.add<Conv2dForward>("cpu.igemm", blocked::igemm_refuses, blocked::igemm_forward);
   impls.add<Conv2dForward>("cpu.reference", any_input, conv2d_reference_cpu);
   impls.add<BatchNormForward>("cpu.reference", any_input, batch_norm_reference_cpu);

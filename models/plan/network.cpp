@@ -13,6 +13,7 @@ namespace {
 using ops::blocked::Element;
 using ops::blocked::PackedConv;
 using ops::blocked::PackedTensors;
+using ops::blocked::StrassenConv;
 using ops::blocked::WinogradConv;
 
 // In place where it is ours.
@@ -43,7 +44,8 @@ Network::Packing Network::packing_of(int node, bool allow_winograd) const {
   const int input = conv.inputs[0], in = graph_.nodes[size_t(input)].channels, out = conv.channels;
   const Element factors = is_image(input) ? Element::kF32 : type_;
   const bool winograd = allow_winograd && ops::blocked::winograd_refuses(params, in, out, factors) == nullptr;
-  return {params, in, out, factors, winograd};
+  const bool strassen = allow_winograd && ops::blocked::strassen_refuses(params, in, out, factors) == nullptr;
+  return {params, in, out, factors, winograd, strassen};
 }
 
 // One after the other, each on all threads, the largest first: all are folded in the same memory, which stays
@@ -70,6 +72,7 @@ void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& wei
     if (p.winograd)
       step.winograd = std::make_shared<WinogradConv>(
           ctx, w.weight, w.bias, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
+    else if (p.strassen) step.strassen = std::make_shared<StrassenConv>(ctx, w.weight, w.bias);
     else
       step.direct = std::make_shared<PackedConv>(
           ctx, p.factors == Element::kBF16 ? rounded(ctx, w.weight, into) : w.weight, w.bias, p.params,
@@ -82,7 +85,7 @@ void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& wei
 StateDict Network::packed() const {
   StateDict tensors;
   for (const auto& [id, step] : convs_) {
-    const PackedTensors& t = step.winograd ? step.winograd->packed() : step.direct->packed();
+    const PackedTensors& t = step.packed();
     tensors.add(fmt::format("{}.weight", id), t.weights);
     tensors.add(fmt::format("{}.bias", id), t.bias);
   }
@@ -101,6 +104,7 @@ void Network::adopt(const StateDict& packed, bool allow_winograd) {
     if (p.winograd)
       step.winograd = std::make_shared<WinogradConv>(
           kept, p.in, p.out, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
+    else if (p.strassen) step.strassen = std::make_shared<StrassenConv>(kept, p.in, p.out);
     else
       step.direct =
           std::make_shared<PackedConv>(kept, p.in, p.out, p.params, ops::blocked::kernels(), p.factors);
@@ -139,8 +143,7 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
 
 size_t Network::weight_bytes() const {
   size_t bytes = 0;
-  for (const auto& [id, step] : convs_)
-    bytes += step.winograd ? step.winograd->size_bytes() : step.direct->size_bytes();
+  for (const auto& [id, step] : convs_) bytes += step.packed().size_bytes();
   for (const auto& [id, weight] : cross_stitches_) bytes += weight.size_bytes();
   return bytes;
 }

@@ -9,15 +9,21 @@
 
 #include "models/plan/epilogues.h"
 #include "models/plan/fold.h"
+#include "ops/blocked/strassen.h"
 #include "ops/blocked/winograd.h"
 
 namespace mtyolo::models {
 
 // A convolution with what follows it.
 struct ConvStep {
-  std::shared_ptr<const ops::blocked::PackedConv> direct;  // one of the two
+  std::shared_ptr<const ops::blocked::PackedConv> direct;  // one of the three
   std::shared_ptr<const ops::blocked::WinogradConv> winograd;
+  std::shared_ptr<const ops::blocked::StrassenConv> strassen;
   Epilogue epilogue;
+
+  const ops::blocked::PackedTensors& packed() const {
+    return winograd ? winograd->packed() : strassen ? strassen->packed() : direct->packed();
+  }
 };
 
 // The image and what only rearranges it, by node; empty where anything but convolutions reads one, for other
@@ -26,10 +32,10 @@ std::set<int> image_values(const Graph& graph);
 
 class Network {
  public:
-  // Folds and packs the weights on all threads. Convolutions that Winograd's form suits take it, unless told
-  // not to. bf16: so are the maps, but the image and what only decoding reads, and the weights, with their
-  // sums kept (round_keeping_sums). What reads the image or is in Winograd's form has f32 weights and
-  // products. With a folder, packed weights are taken from a file there, or kept for later starts
+  // Folds and packs the weights on all threads. Convolutions that Winograd's or Strassen's form suits take
+  // it, unless told not to. bf16: so are the maps, but the image and what only decoding reads, and the
+  // weights, with their sums kept (round_keeping_sums). What reads the image or is in Winograd's form has f32
+  // weights and products. With a folder, packed weights are taken from a file there, or kept for later starts
   // (packed_weights.h).
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
                                               bool allow_winograd = true,
@@ -51,7 +57,7 @@ class Network {
     const ops::Conv2d& params;
     int in, out;
     ops::blocked::Element factors;
-    bool winograd;
+    bool winograd, strassen;
   };
   Packing packing_of(int node, bool allow_winograd) const;
   void pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_winograd);

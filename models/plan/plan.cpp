@@ -94,6 +94,8 @@ class Plan::Compiler {
                                                layout_.value(net_.value_of(first->id)).type));
     } else if (step.winograd) {
       add(step.winograd);
+    } else if (step.strassen) {
+      add(step.strassen);
     } else {
       add(step.direct);
     }

@@ -47,6 +47,15 @@ struct ConvTask {
   float slope = 0;
 };
 
+// A product of Strassen's form, 1x1, f32: y = activation((A + sign * B) x + bias + sums) + residual in rows
+// [0, row_end) of one panel.
+struct StrassenTask {
+  ConvTask conv;                 // block_begin 0; its weight is A; no bias: nullptr
+  const float* other = nullptr;  // B
+  int32_t sign = 0, ahead = 0;   // ahead: asks for the pixels of the chunk below
+  MapView sums, also;            // (A + sign * B) x is added to the second; data = nullptr for none
+};
+
 // Some rows of output tiles of one image by a WinogradForm (winograd_kernel.cpp).
 struct WinogradTask {
   int32_t form = 2;

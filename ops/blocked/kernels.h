@@ -24,6 +24,9 @@ struct KernelTable {
   void (*winograd_weight)(const WinogradWeightTask&);
   // The 9 taps G^T u G of `lanes` lanes, [lane][9][panel], from their [position][lane][panel].
   void (*winograd_weight_grad)(int32_t form, const float* u, int64_t u_position, int32_t lanes, float* g);
+  // From the quarters 11, 12, 21, 22 of x the sums T1 to T4, whose sizes count.
+  void (*strassen_input)(const MapView (&x)[4], const MapView (&t)[4]);
+  void (*strassen_product)(const StrassenTask&);
   void (*outer)(const OuterTask&);
   void (*outer_bf16)(const OuterTask&);
   void (*pair_pixels)(const PairTask&);

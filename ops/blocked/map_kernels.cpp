@@ -11,6 +11,8 @@ void winograd_output(const WinogradTask& task);
 void winograd_output_grad(const WinogradTask& task);
 void winograd_weight(const WinogradWeightTask& task);
 void winograd_weight_grad(int32_t form, const float* u, int64_t u_position, int32_t lanes, float* g);
+void strassen_input(const MapView (&x)[4], const MapView (&t)[4]);
+void strassen_product(const StrassenTask& task);
 void outer(const OuterTask& task);
 void conv_bf16(const ConvTask& task);
 void outer_bf16(const OuterTask& task);
@@ -207,6 +209,8 @@ extern constinit const KernelTable kTable{.isa = MTYOLO_TEXT(MTYOLO_ISA),
                                           .winograd_output_grad = winograd_parts<winograd_output_grad>,
                                           .winograd_weight = winograd_weight,
                                           .winograd_weight_grad = winograd_weight_grad,
+                                          .strassen_input = strassen_input,
+                                          .strassen_product = strassen_product,
                                           .outer = outer,
                                           .outer_bf16 = outer_bf16,
                                           .pair_pixels = pair_pixels,

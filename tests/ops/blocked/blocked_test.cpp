@@ -4,6 +4,7 @@
 
 #include "core/random.h"
 #include "ops/blocked/conv2d_chain.h"
+#include "ops/blocked/strassen.h"
 #include "ops/blocked/winograd.h"
 #include "ops/space_to_depth.h"
 
@@ -393,4 +394,84 @@ TEST_CASE("blocked: what one convolution packed serves another, of the same size
   blocked::PackedTensors shifted = direct.packed();
   shifted.bias = Tensor::empty({65}).slice(0, 1, 65);
   CHECK_THROWS_WITH(blocked::PackedConv(shifted, 33, 40, p), Catch::Contains("multiples of 64"));
+}
+
+namespace {
+
+Tensor strassen(Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b) {
+  Tensor y = Tensor::empty({x.size(0), w.size(0), x.size(2), x.size(3)});
+  blocked::strassen_forward(ctx, x, w, b, Conv2d::square(1, 1, 0), y);
+  return y;
+}
+
+// Norm of the difference to sums in f64.
+double error_of(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& b) {
+  double sum = 0;
+  for (int64_t n = 0; n < y.size(0); ++n)
+    for (int64_t o = 0; o < y.size(1); ++o)
+      for (int64_t i = 0; i < y.size(2); ++i)
+        for (int64_t j = 0; j < y.size(3); ++j) {
+          double want = b.at({o});
+          for (int64_t c = 0; c < x.size(1); ++c) want += double(w.at({o, c, 0, 0})) * x.at({n, c, i, j});
+          sum += std::pow(y.at({n, o, i, j}) - want, 2);
+        }
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+TEST_CASE("strassen conv2d rounds at most three times as much as the direct form", "[blocked]") {
+  Context ctx(2);
+  const auto [n, c, o, h, w] = GENERATE(std::tuple{1, 256, 128, 4, 14}, std::tuple{2, 288, 192, 3, 7},
+                                        std::tuple{1, 320, 128, 1, 1}, std::tuple{1, 2048, 128, 5, 4});
+  const Tensor x = random_tensor({n, c, h, w}, 1), weight = random_tensor({o, c, 1, 1}, 2),
+               b = random_tensor({o}, 3);
+  const double direct = error_of(blocked_conv(ctx, x, weight, b, Conv2d::square(1, 1, 0)), x, weight, b);
+  const double fast = error_of(strassen(ctx, x, weight, b), x, weight, b);
+  CAPTURE(direct, fast);
+  CHECK(fast < 3 * direct);
+}
+
+TEST_CASE("strassen conv2d gives the same bits for any threads and batch", "[blocked]") {
+  Context one(1), many(7);
+  const Tensor x = random_tensor({3, 1024, 11, 19}, 1), w = random_tensor({256, 1024, 1, 1}, 2);
+  const Tensor a = strassen(one, x, w, {});
+  CHECK(max_difference(a, reference_conv(one, x, w, {}, Conv2d::square(1, 1, 0))) < 1e-3);
+  CHECK(bit_equal(a, strassen(many, x, w, {})));
+  CHECK(bit_equal(a.slice(0, 2, 3), strassen(many, x.slice(0, 2, 3), w, {})));
+}
+
+TEST_CASE("strassen conv2d applies bias, activation and residual to parts of maps", "[blocked]") {
+  Context ctx(2);
+  const Tensor x = random_tensor({1, 288, 5, 17}, 1), w = random_tensor({128, 256, 1, 1}, 2),
+               b = random_tensor({128}, 4);
+  const OwnedMap in = packed(ctx, x, 1), residual = packed(ctx, random_tensor({1, 128, 5, 17}, 3), 0);
+  const OwnedMap direct = empty_map({1, 160, 5, 17}, 2), fast = empty_map({1, 160, 5, 17}, 2);
+  const auto call = [&](const OwnedMap& y) {
+    blocked::ConvCall c{in.map.channels(32, 256), y.map.channels(16, 128), {}, {ActivationKind::kSilu}};
+    c.residual = residual.map;
+    return c;
+  };
+  blocked::conv2d(ctx, blocked::PackedConv(ctx, w, b, Conv2d::square(1, 1, 0)), call(direct));
+  const blocked::StrassenConv conv(ctx, w, b);
+  blocked::conv2d(ctx, blocked::StrassenConv(conv.packed(), 256, 128), call(fast));
+  CHECK(max_difference(unpacked(ctx, call(fast).y), unpacked(ctx, call(direct).y)) < 1e-4);
+  for (const int first : {0, 144})
+    CHECK(std::isnan(unpacked(ctx, fast.map.channels(first, 16)).at({0, 0, 0, 0})));
+}
+
+TEST_CASE("strassen conv2d keeps a NaN and says what it does not take", "[blocked]") {
+  Context ctx(1);
+  const int64_t channel = GENERATE(0, 255), row = GENERATE(0, 2, 4);
+  Tensor x = random_tensor({1, 256, 5, 30}, 1);
+  x.slice(1, channel, channel + 1).slice(2, row, row + 1).slice(3, 9, 10).fill(NAN);
+  const Tensor y = strassen(ctx, x, random_tensor({128, 256, 1, 1}, 2), {});
+  for (const int64_t o : {0, 63, 64, 127})
+    CHECK((std::isnan(y.at({0, o, row, 9})) && y.at({0, o, row, 8}) < 1e3));
+  const Conv2d p = Conv2d::square(1, 1, 0);
+  CHECK(blocked::strassen_refuses(p, 512, 128) == nullptr);
+  for (const auto& [c, o] : {std::pair{256, 128}, {1024, 64}, {528, 128}, {512, 255}})
+    CHECK(blocked::strassen_refuses(p, c, o) != nullptr);
+  CHECK(blocked::strassen_refuses(p, 512, 128, Element::kBF16) != nullptr);
+  CHECK(blocked::strassen_refuses(Conv2d::square(1, 2, 0), 512, 128) != nullptr);
 }
