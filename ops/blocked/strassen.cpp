@@ -31,7 +31,7 @@ const char* strassen_refuses(const Conv2d& p, int in_channels, int out_channels,
   if (p != Conv2d::square(1, 1, 0)) return "needs a 1x1 kernel with stride 1, no padding and one group";
   if (type != Element::kF32) return "needs f32 maps";
   // Below, the sums cost what the multiplications save.
-  if (std::min(in_channels, out_channels) < 128 || in_channels * out_channels < 256 * 256)
+  if (std::min(in_channels, out_channels) < 128 || int64_t(in_channels) * out_channels < 256 * 256)
     return "needs at least 128 channels on both sides and a weight of 256x256";
   if (in_channels % (2 * kBlock) != 0 || out_channels % (2 * table.panel) != 0)
     return "needs halves of whole blocks and panels of channels";
