@@ -4,8 +4,6 @@
 
 #include "models/plan/fold.h"
 #include "models/plan/plan.h"
-#include "ops/blocked/strassen.h"
-#include "ops/blocked/winograd.h"
 
 namespace mtyolo::cli {
 namespace {
@@ -83,8 +81,8 @@ WorkFacts work_facts(const models::Model& model, int size) {
 
 MemoryFacts memory_facts(const models::Model& model, int size, const CommonOptions& common) {
   Context ctx = make_context(common);
-  const bool allow_winograd = make_inference_impls(common).forced("conv2d") != "cpu.igemm";
-  const auto network = models::Network::build(ctx, model.graph, model.weights, allow_winograd);
+  const bool allow_fast_forms = make_inference_impls(common).forced("conv2d") != "cpu.igemm";
+  const auto network = models::Network::build(ctx, model.graph, model.weights, allow_fast_forms);
   const models::Plan plan(network, 1, size, size);
   MemoryFacts m;
   m.weights = network->weight_bytes();
@@ -118,13 +116,12 @@ Json memory_json(const MemoryFacts& m) {
 // What the plan runs a convolution with (models/plan/detector.h): "blocked.winograd.avx512".
 std::string plan_kernel(const ops::Conv2d& p, int in, int out, const std::string& forced,
                         ops::blocked::Element type) {
-  const bool eager =
-      !forced.empty() && forced != "cpu.winograd" && forced != "cpu.strassen" && forced != "cpu.igemm";
-  if (eager) return "none";
-  const char* form = type == ops::blocked::Element::kBF16 ? "igemm_bf16" : "igemm";
-  if (forced != "cpu.igemm" && ops::blocked::winograd_refuses(p, in, out, type) == nullptr) form = "winograd";
-  else if (forced != "cpu.igemm" && ops::blocked::strassen_refuses(p, in, out, type) == nullptr)
-    form = "strassen";
+  if (!models::plan_has(forced)) return "none";
+  const auto chosen = forced == "cpu.igemm" ? models::ConvForm::kDirect : models::conv_form(p, in, out, type);
+  const char* form = chosen == models::ConvForm::kWinograd   ? "winograd"
+                     : chosen == models::ConvForm::kStrassen ? "strassen"
+                     : type == ops::blocked::Element::kBF16  ? "igemm_bf16"
+                                                             : "igemm";
   return fmt::format("blocked.{}.{}", form, ops::blocked::kernels().isa);
 }
 

@@ -75,7 +75,7 @@ Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, c
                    PlanOptions options, ops::blocked::Element type, const std::string& packed_folder)
     : ctx_(ctx), options_(options) {
   const std::string forced = impls.forced(ops::Conv2dForward::kName);
-  if (forced.empty() || forced == "cpu.winograd" || forced == "cpu.strassen" || forced == "cpu.igemm")
+  if (plan_has(forced))
     network_ = Network::build(ctx, graph, weights, forced != "cpu.igemm", type, packed_folder);
   else if (type != ops::blocked::Element::kF32)
     fail(ExitCode::kUsage, "usage", "--impl conv2d={} computes in fp32 alone; leave --dtype out", forced);

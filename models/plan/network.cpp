@@ -38,19 +38,30 @@ std::set<int> image_values(const Graph& graph) {
   return image;
 }
 
-Network::Packing Network::packing_of(int node, bool allow_winograd) const {
+ConvForm conv_form(const ops::Conv2d& params, int in_channels, int out_channels, Element type) {
+  if (ops::blocked::winograd_refuses(params, in_channels, out_channels, type) == nullptr)
+    return ConvForm::kWinograd;
+  if (ops::blocked::strassen_refuses(params, in_channels, out_channels, type) == nullptr)
+    return ConvForm::kStrassen;
+  return ConvForm::kDirect;
+}
+
+bool plan_has(const std::string& forced) {
+  return forced.empty() || forced == "cpu.winograd" || forced == "cpu.strassen" || forced == "cpu.igemm";
+}
+
+Network::Packing Network::packing_of(int node, bool allow_fast_forms) const {
   const GraphNode& conv = graph_.nodes[size_t(node)];
   const auto& params = std::get<ops::Conv2d>(conv.attrs);
   const int input = conv.inputs[0], in = graph_.nodes[size_t(input)].channels, out = conv.channels;
   const Element factors = is_image(input) ? Element::kF32 : type_;
-  const bool winograd = allow_winograd && ops::blocked::winograd_refuses(params, in, out, factors) == nullptr;
-  const bool strassen = allow_winograd && ops::blocked::strassen_refuses(params, in, out, factors) == nullptr;
-  return {params, in, out, factors, winograd, strassen};
+  return {params, in, out, factors,
+          allow_fast_forms ? conv_form(params, in, out, factors) : ConvForm::kDirect};
 }
 
 // One after the other, each on all threads, the largest first: all are folded in the same memory, which stays
 // in the caches and shrinks while the packed weights and the pages of the file grow.
-void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_winograd) {
+void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_fast_forms) {
   std::vector<std::pair<int64_t, int>> order;  // most weights of a branch, node
   for (const auto& [id, recipe] : folded.recipes) {
     int64_t count = 0;
@@ -66,13 +77,14 @@ void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& wei
       host_allocator()->release_cached();
       into.memory = Tensor::empty({count});
     }
-    const Packing p = packing_of(id, allow_winograd);
+    const Packing p = packing_of(id, allow_fast_forms);
     const ops::ConvWeights w = folded_weights(folded.recipes.at(id), p.params, weights, into);
     ConvStep& step = convs_[id];
-    if (p.winograd)
+    if (p.form == ConvForm::kWinograd)
       step.winograd = std::make_shared<WinogradConv>(
           ctx, w.weight, w.bias, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
-    else if (p.strassen) step.strassen = std::make_shared<StrassenConv>(ctx, w.weight, w.bias);
+    else if (p.form == ConvForm::kStrassen)
+      step.strassen = std::make_shared<StrassenConv>(ctx, w.weight, w.bias);
     else
       step.direct = std::make_shared<PackedConv>(
           ctx, p.factors == Element::kBF16 ? rounded(ctx, w.weight, into) : w.weight, w.bias, p.params,
@@ -92,19 +104,19 @@ StateDict Network::packed() const {
   return tensors;
 }
 
-void Network::adopt(const StateDict& packed, bool allow_winograd) {
+void Network::adopt(const StateDict& packed, bool allow_fast_forms) {
   for (const GraphNode& node : graph_.nodes) {
     if (!std::holds_alternative<ops::Conv2d>(node.attrs)) continue;
     const Tensor* weight = packed.find(fmt::format("{}.weight", node.id));
     const Tensor* bias = packed.find(fmt::format("{}.bias", node.id));
     MTYOLO_CHECK(weight != nullptr && bias != nullptr, "no packed weights for node {}", node.id);
-    const Packing p = packing_of(node.id, allow_winograd);
+    const Packing p = packing_of(node.id, allow_fast_forms);
     const PackedTensors kept{*weight, *bias};
     ConvStep& step = convs_[node.id];
-    if (p.winograd)
+    if (p.form == ConvForm::kWinograd)
       step.winograd = std::make_shared<WinogradConv>(
           kept, p.in, p.out, ops::blocked::winograd_form(p.in, p.out, p.params.stride_h));
-    else if (p.strassen) step.strassen = std::make_shared<StrassenConv>(kept, p.in, p.out);
+    else if (p.form == ConvForm::kStrassen) step.strassen = std::make_shared<StrassenConv>(kept, p.in, p.out);
     else
       step.direct =
           std::make_shared<PackedConv>(kept, p.in, p.out, p.params, ops::blocked::kernels(), p.factors);
@@ -112,20 +124,21 @@ void Network::adopt(const StateDict& packed, bool allow_winograd) {
 }
 
 std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_winograd, Element type, const std::string& folder) {
+                                              bool allow_fast_forms, Element type,
+                                              const std::string& folder) {
   const profile::Scope scope("pack weights");
   FoldedGraph folded = fold_graph(graph);
   auto network = std::make_shared<Network>();
   network->graph_ = chain_pools(folded.graph);
   network->type_ = type;
   network->image_ = image_values(network->graph_);
-  if (folder.empty()) network->pack(ctx, folded, weights, allow_winograd);
+  if (folder.empty()) network->pack(ctx, folded, weights, allow_fast_forms);
   else {
-    const PackedWeights file(ctx, folder, packed_key(ctx, folded, weights, allow_winograd, type));
-    if (!file.tensors().empty()) network->adopt(file.tensors(), allow_winograd);
+    const PackedWeights file(ctx, folder, packed_key(ctx, folded, weights, allow_fast_forms, type));
+    if (!file.tensors().empty()) network->adopt(file.tensors(), allow_fast_forms);
     else {
-      network->pack(ctx, folded, weights, allow_winograd);
-      file.keep(network->packed());
+      network->pack(ctx, folded, weights, allow_fast_forms);
+      file.keep(ctx, network->packed());
     }
   }
   for (const GraphNode& node : network->graph_.nodes) {

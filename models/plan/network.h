@@ -14,6 +14,12 @@
 
 namespace mtyolo::models {
 
+// How the plan computes a convolution of such maps, unless told to use the direct form alone.
+enum class ConvForm { kDirect, kWinograd, kStrassen };
+ConvForm conv_form(const ops::Conv2d& params, int in_channels, int out_channels, ops::blocked::Element type);
+// Whether the plan has the implementation of conv2d that --impl names (empty: none is named).
+bool plan_has(const std::string& forced);
+
 // A convolution with what follows it.
 struct ConvStep {
   std::shared_ptr<const ops::blocked::PackedConv> direct;  // one of the three
@@ -38,7 +44,7 @@ class Network {
   // weights and products. With a folder, packed weights are taken from a file there, or kept for later starts
   // (packed_weights.h).
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_winograd = true,
+                                              bool allow_fast_forms = true,
                                               ops::blocked::Element type = ops::blocked::Element::kF32,
                                               const std::string& folder = "");
 
@@ -57,11 +63,11 @@ class Network {
     const ops::Conv2d& params;
     int in, out;
     ops::blocked::Element factors;
-    bool winograd, strassen;
+    ConvForm form;
   };
-  Packing packing_of(int node, bool allow_winograd) const;
-  void pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_winograd);
-  void adopt(const StateDict& packed, bool allow_winograd);
+  Packing packing_of(int node, bool allow_fast_forms) const;
+  void pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_fast_forms);
+  void adopt(const StateDict& packed, bool allow_fast_forms);
   StateDict packed() const;
 
   Graph graph_;

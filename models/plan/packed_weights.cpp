@@ -23,13 +23,12 @@ constexpr const char* kPrefix = "packed-";
 constexpr uint64_t kMostBytes = uint64_t(2) << 30;  // of all files; the oldest go
 constexpr size_t kMostFiles = 64;
 
-uint32_t crc_of(const Tensor& t) { return crc32({static_cast<const std::byte*>(t.raw()), t.size_bytes()}); }
-
 std::vector<uint32_t> crcs_of(Context& ctx, const StateDict& tensors) {
   const auto& entries = tensors.entries();
   std::vector<uint32_t> crcs(entries.size());
   ctx.pool().parallel_for(int64_t(entries.size()), [&](int64_t i) {
-    crcs[size_t(i)] = crc_of(entries[size_t(i)].second.contiguous());
+    const Tensor t = entries[size_t(i)].second.contiguous();
+    crcs[size_t(i)] = crc32({static_cast<const std::byte*>(t.raw()), t.size_bytes()});
   });
   return crcs;
 }
@@ -79,10 +78,10 @@ void make_room(const std::string& folder, uint64_t bytes) {
 
 }  // namespace
 
-std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_winograd,
-                       ops::blocked::Element type) {
+std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict& weights,
+                       bool allow_fast_forms, ops::blocked::Element type) {
   std::string text =
-      fmt::format("{} {} {} {}\n", this_program(), ops::blocked::kernels().isa, allow_winograd, int(type));
+      fmt::format("{} {} {} {}\n", this_program(), ops::blocked::kernels().isa, allow_fast_forms, int(type));
   for (const auto& [id, recipe] : folded.recipes)
     text +=
         fmt::format("{} ", id) + text_of(recipe, std::get<ops::Conv2d>(folded.graph.nodes[size_t(id)].attrs));
@@ -132,15 +131,17 @@ void PackedWeights::look(Context& ctx) {
   ::utimensat(AT_FDCWD, path_.c_str(), nullptr, 0);  // used now (make_room)
 }
 
-void PackedWeights::keep(const StateDict& packed) const {
+void PackedWeights::keep(Context& ctx, const StateDict& packed) const {
   if (state_ == State::kKept) return;
   try {
     make_folders(folder_);
     if (state_ == State::kUnknown) return write_file_atomically(path_, "");
     std::map<std::string, std::string> metadata;
+    const std::vector<uint32_t> crcs = crcs_of(ctx, packed);
     uint64_t bytes = 0;
-    for (const auto& [name, tensor] : packed.entries()) {
-      metadata[name] = fmt::format("{:08x}", crc_of(tensor));
+    for (size_t i = 0; i < crcs.size(); ++i) {
+      const auto& [name, tensor] = packed.entries()[i];
+      metadata[name] = fmt::format("{:08x}", crcs[i]);
       bytes += tensor.size_bytes();
     }
     remove_stale_temporaries(folder_);

@@ -16,8 +16,8 @@ namespace mtyolo::models {
 
 // What packed weights depend on, as a hash: the program, the processor's instructions, the convolutions, and
 // names, types, shapes and bytes of the tensors.
-std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_winograd,
-                       ops::blocked::Element type);
+std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict& weights,
+                       bool allow_fast_forms, ops::blocked::Element type);
 
 // Tensors of the file's bytes, which `keeper` keeps. Throws Error{kModel} when a checksum is wrong.
 StateDict parse_packed(Context& ctx, std::span<const std::byte> bytes,
@@ -31,7 +31,7 @@ class PackedWeights {
   const StateDict& tensors() const { return tensors_; }
   // Remembers the network or, from its second start on, keeps the tensors. Nothing is lost when that fails: a
   // line of the log says why.
-  void keep(const StateDict& packed) const;
+  void keep(Context& ctx, const StateDict& packed) const;
 
  private:
   enum class State { kUnknown, kWanted, kKept };

@@ -65,7 +65,7 @@ TEST_CASE("packed weights: the first start leaves an empty file, the second fill
 TEST_CASE("packed weights: a damaged file is told, not used and written anew", "[plan]") {
   const TempFolder folder;
   Context ctx(2);
-  for (int start = 0; start < 2; ++start) PackedWeights(ctx, folder.path(), "key").keep(numbers());
+  for (int start = 0; start < 2; ++start) PackedWeights(ctx, folder.path(), "key").keep(ctx, numbers());
   const std::string path = only_file(folder.path());
   const auto read = [&] { return PackedWeights(ctx, folder.path(), "key").tensors(); };
   REQUIRE(read().size() == 2);
@@ -82,7 +82,7 @@ TEST_CASE("packed weights: a damaged file is told, not used and written anew", "
   CHECK(damaged.tensors().empty());
   CHECK(said.text().find("packed weights are made anew") != std::string::npos);
   CHECK(said.text().find(path) != std::string::npos);
-  damaged.keep(numbers());
+  damaged.keep(ctx, numbers());
   CHECK(read().size() == 2);
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("packed weights: the files used longest ago make room, others stay", "
   const std::string old = make("packed-a.safetensors", 3), young = make("packed-b.safetensors", 2),
                     foreign = make("else.safetensors", 9);
   Context ctx(1);
-  for (int start = 0; start < 2; ++start) PackedWeights(ctx, folder.path(), "key").keep(numbers());
+  for (int start = 0; start < 2; ++start) PackedWeights(ctx, folder.path(), "key").keep(ctx, numbers());
   CHECK_FALSE(fs::exists(old));
   CHECK(fs::exists(young));
   CHECK(fs::exists(foreign));
@@ -131,6 +131,6 @@ TEST_CASE("packed weights: a folder that cannot be written costs a line of the l
   std::ofstream(file).put('x');
   Context ctx(1);
   const log::Capture said;
-  PackedWeights(ctx, file + "/below", "key").keep(numbers());
+  PackedWeights(ctx, file + "/below", "key").keep(ctx, numbers());
   CHECK(said.text().find("packed weights are not kept") != std::string::npos);
 }
