@@ -114,24 +114,28 @@ ops::blocked::Element cpu_element(const std::string& dtype) {
 
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
                                                 const models::StateDict& weights, const CommonOptions& common,
-                                                const std::string& dtype, const std::string& packed_folder) {
+                                                const std::string& dtype, const models::PackedPlace& place) {
   DeviceBackend backend = open_backend(common);
   if (backend) {
     backend.convs = open_convs(backend, common);
     return std::make_unique<models::Detector>(ctx, graph, weights, std::move(backend), math_of(dtype));
   }
   return std::make_unique<models::Detector>(ctx, graph, weights, make_inference_impls(common),
-                                            models::PlanOptions{}, cpu_element(dtype), packed_folder);
+                                            models::PlanOptions{}, cpu_element(dtype), place);
 }
 
-std::string cache_folder(const models::Graph& graph) {
-  constexpr int64_t kManyParameters = 16'000'000;
-  if (graph.parameter_count() < kManyParameters) return {};
-  if (const char* folder = std::getenv("MTYOLO_CACHE")) return folder;
+CacheFolder cache_folder() {
+  if (const char* folder = std::getenv("MTYOLO_CACHE")) return CacheFolder(folder);
   for (const auto& [name, below] : {std::pair{"XDG_CACHE_HOME", "/mtyolo"}, {"HOME", "/.cache/mtyolo"}})
     if (const char* folder = std::getenv(name); folder != nullptr && *folder == '/')
-      return std::string(folder) + below;
+      return CacheFolder(std::string(folder) + below);
   return {};
+}
+
+models::PackedPlace packed_place(const models::Model& model) {
+  constexpr int64_t kManyParameters = 16'000'000;
+  if (model.graph.parameter_count() < kManyParameters) return {};
+  return {cache_folder(), model.mapped};
 }
 
 }  // namespace mtyolo::cli

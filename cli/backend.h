@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/common.h"
+#include "models/model.h"
 #include "models/plan/detector.h"
 
 namespace mtyolo::cli {
@@ -23,14 +24,15 @@ ops::Impls make_inference_impls(const CommonOptions& common);
 // Registers --dtype.
 void add_dtype(Options& options, std::string& dtype);
 // The network of a verb that infers. The CPU computes in fp32 or bf16: another type without a device is
-// refused. `packed_folder`: as Network::build's.
+// refused. `place`: as Network::build's.
 std::unique_ptr<models::Detector> make_detector(Context& ctx, const models::Graph& graph,
                                                 const models::StateDict& weights, const CommonOptions& common,
                                                 const std::string& dtype,
-                                                const std::string& packed_folder = "");
-// Where the packed weights of a network are kept between starts: MTYOLO_CACHE (empty: nowhere), else mtyolo
-// in XDG_CACHE_HOME or in ~/.cache. Empty also for a small network, which is packed in no time.
-std::string cache_folder(const models::Graph& graph);
+                                                const models::PackedPlace& place = {});
+// What starts leave for later ones: in MTYOLO_CACHE (empty: nowhere), else in mtyolo in XDG_CACHE_HOME or in
+// ~/.cache. Packed weights there, but none of a small network, which is packed in no time.
+CacheFolder cache_folder();
+models::PackedPlace packed_place(const models::Model& model);
 KernelMath math_of(const std::string& dtype);                 // fp32, tf32, fp16, bf16
 ops::blocked::Element cpu_element(const std::string& dtype);  // throws Error for any but fp32 and bf16
 

@@ -16,15 +16,15 @@ class BenchModel : public BenchSubject {
  public:
   BenchModel(Context& ctx, const CommonOptions& common, BenchParams& params) {
     const models::Model model = load_bench_model(params, common);
-    detector_ =
-        make_detector(ctx, model.graph, model.weights, common, params.dtype, cache_folder(model.graph));
+    detector_ = make_detector(ctx, model.graph, model.weights, common, params.dtype, packed_place(model));
     flops_ = models::conv_flops(detector_->graph(), params.batch, params.size, params.size);
     images_ = Tensor::empty(models::infer_shapes(model.graph, params.batch, params.size, params.size)[0]);
     RandomStream random(uint64_t(common.seed), 0, 0);
     std::array<float, 4093> values;  // drawn once: a start is timed too
     for (float& value : values) value = float(random.uniform());
-    for (int64_t i = 0; i < images_.numel(); ++i)
-      images_.data<float>()[i] = values[size_t(i) % values.size()];
+    const int64_t count = images_.numel(), piece = int64_t(values.size());
+    for (int64_t i = 0; i < count; i += piece)
+      std::copy_n(values.data(), std::min(piece, count - i), images_.data<float>() + i);
     if (detector_->on_device()) plan().upload(images_);
   }
 
@@ -116,7 +116,7 @@ models::Model load_bench_model(BenchParams& params, const CommonOptions& common)
                       std::find(shipped.begin(), shipped.end(), params.weights) != shipped.end();
   models::Model model =
       is_cfg ? models::model_from_cfg(models::cfg_by_name(params.weights), uint64_t(common.seed))
-             : models::load_model(params.weights, params.cfg);
+             : models::load_model(params.weights, params.cfg, cache_folder());
   const int stride = model.graph.max_stride;
   if (params.size % stride != 0) {
     params.size = (params.size + stride - 1) / stride * stride;

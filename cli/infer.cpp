@@ -83,7 +83,7 @@ class Infer : public Verb {
 
  private:
   void load(Context& ctx, const CommonOptions& common) {
-    models::Model model = models::load_model(weights_, cfg_);
+    models::Model model = models::load_model(weights_, cfg_, cache_folder());
     std::vector<std::string> have;
     for (const models::Head& h : model.graph.heads) have.push_back(h.name);
     check_heads(heads_, have);
@@ -96,7 +96,7 @@ class Infer : public Verb {
     params_.augment = augment_;
     for (const models::Head& h : model.graph.heads) head_names_.push_back(h.name);
     params_.head_conf_thres = parse_head_thresholds(conf_, head_names_, have, 0.25f);
-    detector_ = make_detector(ctx, model.graph, model.weights, common, dtype_, cache_folder(model.graph));
+    detector_ = make_detector(ctx, model.graph, model.weights, common, dtype_, packed_place(model));
     const int stride = model.graph.max_stride;
     if (size_ % stride != 0) {
       size_ = (size_ + stride - 1) / stride * stride;

@@ -42,9 +42,9 @@ class ZipReader {
 
   const std::vector<ZipEntry>& entries() const { return entries_; }
   const ZipEntry* find(std::string_view name) const;
-  // The content of every entry, in their order; stored ones are not copied. The CRCs are checked, on all
-  // cores. Throws Error with code Z2 or Z7. Called once.
-  std::vector<ZipContent> read();
+  // The content of every entry, in their order; stored ones are not copied. CRCs are checked on all cores.
+  // Throws Error with code Z2 or Z7. Called once.
+  std::vector<ZipContent> read(Sums sums = Sums::kCheck);
 
  private:
   struct Directory {

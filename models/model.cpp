@@ -115,6 +115,7 @@ std::vector<std::string> names_of(const Checkpoint& checkpoint, int nc) {
 Model build_model(const Checkpoint& checkpoint, const StateDict& source, const std::string& cfg) {
   Model model;
   model.source = checkpoint.file;
+  model.mapped = checkpoint.mapped;
   model.bn_eps = checkpoint.bn_eps;
   model.fused = checkpoint.fused;
   model.cfg = cfg_of(checkpoint, source, cfg);

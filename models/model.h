@@ -36,6 +36,7 @@ struct Model {
   Cfg cfg;                       // with the class count and anchors of the weights; cfg.document rebuilds it
   std::vector<HeadGroup> heads;  // empty: one head "all"
   std::string source;            // the weight file, or the cfg it was drawn from
+  FileInState mapped;            // Checkpoint::mapped
   bool fused = false;            // implicit terms are already in the weights
   double bn_eps = 1e-3;
   TransferReport transfer;
@@ -54,7 +55,8 @@ std::vector<HeadTransfer> transfer_by_head(const Graph& graph, const TransferRep
 // tensors. The class count and the anchors of the tensors win over the cfg's. Missing batch counters and
 // anchors are made up from the cfg; any other missing or misshapen tensor throws Error{kModel} that names it
 // with both shapes.
-Model load_model(const std::string& weights_path, const std::string& cfg = "");
+// `cache`: as read_checkpoint's.
+Model load_model(const std::string& weights_path, const std::string& cfg = "", const CacheFolder& cache = {});
 Model model_from_checkpoint(const Checkpoint& checkpoint, const std::string& cfg = "");
 
 // Random weights (models/init.h). `options` gives heads and names; its has_tensor must be empty.

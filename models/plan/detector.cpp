@@ -72,11 +72,10 @@ Tensor as_float(const Tensor& images) {
 }  // namespace
 
 Detector::Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
-                   PlanOptions options, ops::blocked::Element type, const std::string& packed_folder)
+                   PlanOptions options, ops::blocked::Element type, const PackedPlace& place)
     : ctx_(ctx), options_(options) {
   const std::string forced = impls.forced(ops::Conv2dForward::kName);
-  if (plan_has(forced))
-    network_ = Network::build(ctx, graph, weights, forced != "cpu.igemm", type, packed_folder);
+  if (plan_has(forced)) network_ = Network::build(ctx, graph, weights, forced != "cpu.igemm", type, place);
   else if (type != ops::blocked::Element::kF32)
     fail(ExitCode::kUsage, "usage", "--impl conv2d={} computes in fp32 alone; leave --dtype out", forced);
   else eager_ = std::make_unique<Eager>(Eager{graph, weights, impls, {}});

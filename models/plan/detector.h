@@ -15,10 +15,10 @@ class Detector {
   // Packs the weights. --impl conv2d=cpu.igemm turns Winograd's form off; with an implementation forced that
   // the plan does not have, the graph runs un-fused, node by node, with that one instead.
   // `options`: raw maps in forward's outputs, not with a forced implementation. bf16 (Network::build): throws
-  // Error when an implementation is forced that the plan does not have. `packed_folder`: as Network::build's.
+  // Error when an implementation is forced that the plan does not have. `place`: as Network::build's.
   Detector(Context& ctx, const Graph& graph, const StateDict& weights, const ops::Impls& impls,
            PlanOptions options = {}, ops::blocked::Element type = ops::blocked::Element::kF32,
-           const std::string& packed_folder = "");
+           const PackedPlace& place = {});
 
   // On a device: everything between the images and the results runs there.
   Detector(Context& ctx, const Graph& graph, const StateDict& weights, DeviceBackend backend,

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "core/profile.h"
-#include "models/plan/packed_weights.h"
 #include "ops/blocked/round_weight.h"
 
 namespace mtyolo::models {
@@ -124,17 +123,17 @@ void Network::adopt(const StateDict& packed, bool allow_fast_forms) {
 }
 
 std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, const StateDict& weights,
-                                              bool allow_fast_forms, Element type,
-                                              const std::string& folder) {
+                                              bool allow_fast_forms, Element type, const PackedPlace& place) {
   const profile::Scope scope("pack weights");
   FoldedGraph folded = fold_graph(graph);
   auto network = std::make_shared<Network>();
   network->graph_ = chain_pools(folded.graph);
   network->type_ = type;
   network->image_ = image_values(network->graph_);
-  if (folder.empty()) network->pack(ctx, folded, weights, allow_fast_forms);
+  if (!place.folder) network->pack(ctx, folded, weights, allow_fast_forms);
   else {
-    const PackedWeights file(ctx, folder, packed_key(ctx, folded, weights, allow_fast_forms, type));
+    const PackedWeights file(ctx, place.folder,
+                             packed_key(ctx, folded, weights, allow_fast_forms, type, place.weights));
     if (!file.tensors().empty()) network->adopt(file.tensors(), allow_fast_forms);
     else {
       network->pack(ctx, folded, weights, allow_fast_forms);

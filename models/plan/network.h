@@ -9,6 +9,7 @@
 
 #include "models/plan/epilogues.h"
 #include "models/plan/fold.h"
+#include "models/plan/packed_weights.h"
 #include "ops/blocked/strassen.h"
 #include "ops/blocked/winograd.h"
 
@@ -41,12 +42,11 @@ class Network {
   // Folds and packs the weights on all threads. Convolutions that Winograd's or Strassen's form suits take
   // it, unless told not to. bf16: so are the maps, but the image and what only decoding reads, and the
   // weights, with their sums kept (round_keeping_sums). What reads the image or is in Winograd's form has f32
-  // weights and products. With a folder, packed weights are taken from a file there, or kept for later starts
-  // (packed_weights.h).
+  // weights and products. With a place, packed weights are taken from a file there, or kept for later starts.
   static std::shared_ptr<const Network> build(Context& ctx, const Graph& graph, const StateDict& weights,
                                               bool allow_fast_forms = true,
                                               ops::blocked::Element type = ops::blocked::Element::kF32,
-                                              const std::string& folder = "");
+                                              const PackedPlace& place = {});
 
   ops::blocked::Element type() const { return type_; }
   bool is_image(int node) const { return image_.contains(node); }  // image_values

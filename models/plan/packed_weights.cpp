@@ -20,25 +20,24 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kPrefix = "packed-";
-constexpr uint64_t kMostBytes = uint64_t(2) << 30;  // of all files; the oldest go
-constexpr size_t kMostFiles = 64;
 
-std::vector<uint32_t> crcs_of(Context& ctx, const StateDict& tensors) {
+bool views(const Tensor& tensor, const FileInState& mapped) {
+  if (mapped.state.empty()) return false;
+  const auto bytes = mapped.file->bytes();
+  const auto* at = static_cast<const std::byte*>(tensor.raw());
+  return at >= bytes.data() && at < bytes.data() + bytes.size();
+}
+
+// 0 for those told by their place in a file.
+std::vector<uint32_t> crcs_of(Context& ctx, const StateDict& tensors, const FileInState& mapped = {}) {
   const auto& entries = tensors.entries();
   std::vector<uint32_t> crcs(entries.size());
   ctx.pool().parallel_for(int64_t(entries.size()), [&](int64_t i) {
+    if (views(entries[size_t(i)].second, mapped)) return;
     const Tensor t = entries[size_t(i)].second.contiguous();
     crcs[size_t(i)] = crc32({static_cast<const std::byte*>(t.raw()), t.size_bytes()});
   });
   return crcs;
-}
-
-// Another build of the program may pack otherwise.
-std::string this_program() {
-  struct stat s {};
-  return ::stat("/proc/self/exe", &s) == 0
-             ? fmt::format("{} {}.{}", s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec)
-             : fmt::format("process {}", ::getpid());  // fits no other start
 }
 
 std::string text_of(const FoldRecipe& recipe, const ops::Conv2d& p) {
@@ -63,40 +62,40 @@ bool in_memory(std::span<const std::byte> bytes) {
   return false;
 }
 
-// Removes the files used longest ago until `bytes` more fit.
-void make_room(const std::string& folder, uint64_t bytes) {
-  std::vector<std::pair<fs::file_time_type, fs::directory_entry>> files;
-  for (const fs::directory_entry& file : fs::directory_iterator(folder))
-    if (file.path().filename().string().starts_with(kPrefix))
-      files.emplace_back(file.last_write_time(), file);
-  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-  for (size_t i = 0; i < files.size(); ++i) {
-    bytes += files[i].second.file_size();
-    if (bytes > kMostBytes || i + 1 >= kMostFiles) fs::remove(files[i].second.path());
-  }
+// Used today, for make_room. Not at every start: that makes a new state, whose sums are checked again.
+void mark_used(const std::string& path) {
+  std::error_code error;
+  const auto age = fs::file_time_type::clock::now() - fs::last_write_time(path, error);
+  if (!error && age > std::chrono::hours(24)) ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
 }
 
 }  // namespace
 
 std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict& weights,
-                       bool allow_fast_forms, ops::blocked::Element type) {
-  std::string text =
-      fmt::format("{} {} {} {}\n", this_program(), ops::blocked::kernels().isa, allow_fast_forms, int(type));
+                       bool allow_fast_forms, ops::blocked::Element type, const FileInState& mapped) {
+  std::string text = fmt::format("{} {} {} {} {}\n", this_program(), ops::blocked::kernels().isa,
+                                 allow_fast_forms, int(type), mapped.state);
   for (const auto& [id, recipe] : folded.recipes)
     text +=
         fmt::format("{} ", id) + text_of(recipe, std::get<ops::Conv2d>(folded.graph.nodes[size_t(id)].attrs));
-  const std::vector<uint32_t> crcs = crcs_of(ctx, weights);
+  const std::vector<uint32_t> crcs = crcs_of(ctx, weights, mapped);
   for (size_t i = 0; i < crcs.size(); ++i) {
     const auto& [name, tensor] = weights.entries()[i];
-    text += fmt::format("{} {} {} {:08x}\n", name, tensor.dtype(), tensor.shape(), crcs[i]);
+    text += fmt::format("{} {} {} {:08x}", name, tensor.dtype(), tensor.shape(), crcs[i]);
+    if (views(tensor, mapped))
+      text +=
+          fmt::format(" at {} {}", static_cast<const std::byte*>(tensor.raw()) - mapped.file->bytes().data(),
+                      fmt::join(tensor.strides(), " "));
+    text += '\n';
   }
   return sha256_hex(std::as_bytes(std::span(text)));
 }
 
 StateDict parse_packed(Context& ctx, std::span<const std::byte> bytes,
-                       const std::shared_ptr<const void>& keeper) {
+                       const std::shared_ptr<const void>& keeper, Sums sums) {
   std::map<std::string, std::string> metadata;
   StateDict tensors = parse_safetensors(bytes, keeper, &metadata);
+  if (sums == Sums::kKnown) return tensors;
   const std::vector<uint32_t> crcs = crcs_of(ctx, tensors);
   for (size_t i = 0; i < crcs.size(); ++i)
     if (const std::string& name = tensors.entries()[i].first;
@@ -106,8 +105,8 @@ StateDict parse_packed(Context& ctx, std::span<const std::byte> bytes,
   return tensors;
 }
 
-PackedWeights::PackedWeights(Context& ctx, const std::string& folder, const std::string& key)
-    : folder_(folder), path_(fmt::format("{}/{}{}.safetensors", folder, kPrefix, key)) {
+PackedWeights::PackedWeights(Context& ctx, const CacheFolder& folder, const std::string& key)
+    : folder_(folder), path_(folder.file(kPrefix + key + ".safetensors")) {
   std::error_code error;
   const uintmax_t bytes = fs::file_size(path_, error);
   if (error) return;
@@ -121,20 +120,21 @@ PackedWeights::PackedWeights(Context& ctx, const std::string& folder, const std:
 }
 
 void PackedWeights::look(Context& ctx) {
+  mark_used(path_);
+  const std::string state = folder_.state_of(path_);
   const auto file = MappedFile::open(path_);
-  if (!in_memory(file->bytes())) {
-    state_ = State::kKept;
-    return;
+  if (in_memory(file->bytes())) {
+    const bool known = folder_.was_checked(state);
+    tensors_ = parse_packed(ctx, file->bytes(), file, known ? Sums::kKnown : Sums::kCheck);
+    if (!known) folder_.mark_checked(state);
   }
-  tensors_ = parse_packed(ctx, file->bytes(), file);
   state_ = State::kKept;
-  ::utimensat(AT_FDCWD, path_.c_str(), nullptr, 0);  // used now (make_room)
 }
 
 void PackedWeights::keep(Context& ctx, const StateDict& packed) const {
   if (state_ == State::kKept) return;
   try {
-    make_folders(folder_);
+    make_folders(folder_.path());
     if (state_ == State::kUnknown) return write_file_atomically(path_, "");
     std::map<std::string, std::string> metadata;
     const std::vector<uint32_t> crcs = crcs_of(ctx, packed);
@@ -144,8 +144,8 @@ void PackedWeights::keep(Context& ctx, const StateDict& packed) const {
       metadata[name] = fmt::format("{:08x}", crcs[i]);
       bytes += tensor.size_bytes();
     }
-    remove_stale_temporaries(folder_);
-    make_room(folder_, bytes);
+    remove_stale_temporaries(folder_.path());
+    folder_.make_room(kPrefix, bytes);
     check_free_space(path_, bytes);
     write_safetensors(path_, packed, metadata);
     log::info("packed weights are kept in {} ({} MiB)", path_, bytes >> 20);

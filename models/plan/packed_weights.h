@@ -8,25 +8,33 @@
 
 #include <string>
 
+#include "core/cache_folder.h"
 #include "core/context.h"
 #include "models/plan/fold.h"
 #include "ops/blocked/blocked.h"
 
 namespace mtyolo::models {
 
+// Where packed weights are kept, and the file that the tensors they are made of may view.
+struct PackedPlace {
+  CacheFolder folder;
+  FileInState weights;
+};
+
 // What packed weights depend on, as a hash: the program, the processor's instructions, the convolutions, and
-// names, types, shapes and bytes of the tensors.
+// names, types, shapes and bytes of the tensors. A view of a file in a known state is told by its place
+// there.
 std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict& weights,
-                       bool allow_fast_forms, ops::blocked::Element type);
+                       bool allow_fast_forms, ops::blocked::Element type, const FileInState& mapped = {});
 
 // Tensors of the file's bytes, which `keeper` keeps. Throws Error{kModel} when a checksum is wrong.
 StateDict parse_packed(Context& ctx, std::span<const std::byte> bytes,
-                       const std::shared_ptr<const void>& keeper);
+                       const std::shared_ptr<const void>& keeper, Sums sums = Sums::kCheck);
 
 class PackedWeights {
  public:
-  // Looks in `folder` for the file of this key and checks its sums.
-  PackedWeights(Context& ctx, const std::string& folder, const std::string& key);
+  // Looks in `folder` for the file of this key and checks its sums, unless they were right before.
+  PackedWeights(Context& ctx, const CacheFolder& folder, const std::string& key);
   // The tensors kept, in maps of the file; empty when there is nothing that can be used.
   const StateDict& tensors() const { return tensors_; }
   // Remembers the network or, from its second start on, keeps the tensors. Nothing is lost when that fails: a
@@ -37,7 +45,8 @@ class PackedWeights {
   enum class State { kUnknown, kWanted, kKept };
   void look(Context& ctx);
 
-  std::string folder_, path_;
+  CacheFolder folder_;
+  std::string path_;
   State state_ = State::kUnknown;
   StateDict tensors_;
 };

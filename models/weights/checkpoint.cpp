@@ -204,21 +204,20 @@ Checkpoint read_safetensors_checkpoint(std::span<const std::byte> bytes,
   return c;
 }
 
-void warn_of_non_finite(const Checkpoint& c) {
+bool warn_of_non_finite(const Checkpoint& c) {
   const std::vector<std::string> names = non_finite_tensors(c.inference_weights());
-  if (names.empty()) return;
+  if (names.empty()) return false;
   std::string list;
   for (size_t i = 0; i < names.size() && i < 5; ++i) list += (i ? ", " : "") + quoted(names[i]);
   log::warning("{} tensors hold NaN or infinity: {}{}", names.size(), list, names.size() > 5 ? ", ..." : "");
+  return true;
 }
 
-}  // namespace
-
-Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper) {
+Checkpoint interpret(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper, Sums sums) {
   Checkpoint c;
   switch (recognise(bytes)) {
     case Container::kZip:
-      c = PtInterpreter(PtFile::open_zip(bytes, keeper)).read();
+      c = PtInterpreter(PtFile::open_zip(bytes, keeper, sums)).read();
       c.container = "zip";
       break;
     case Container::kLegacy:
@@ -230,15 +229,30 @@ Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_
       c.container = "safetensors";
       break;
   }
+  return c;
+}
+
+}  // namespace
+
+Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper) {
+  Checkpoint c = interpret(bytes, keeper, Sums::kCheck);
   warn_of_non_finite(c);
   return c;
 }
 
-Checkpoint read_checkpoint(const std::string& path) {
+Checkpoint read_checkpoint(const std::string& path, const CacheFolder& cache) {
+  constexpr size_t kLarge = size_t(32) << 20;  // bytes; less is summed in a few milliseconds
   try {
+    std::string state = cache.state_of(path);
     const auto file = MappedFile::open(path);
-    Checkpoint c = parse_checkpoint(file->bytes(), file);
+    if (cache.state_of(path) != state) state.clear();  // another file took its place
+    const bool large = file->bytes().size() >= kLarge;
+    const bool known = large && cache.was_checked(state);
+    Checkpoint c = interpret(file->bytes(), file, known ? Sums::kKnown : Sums::kCheck);
     c.file = path;
+    c.mapped = {file, state};
+    const bool warned = !known && warn_of_non_finite(c);
+    if (large && !known && !warned && cache.state_of(path) == state) cache.mark_checked(state);
     return c;
   } catch (const Error& e) {
     ErrorInfo info = e.in_file(path).info();

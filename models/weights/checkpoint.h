@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/cache_folder.h"
 #include "core/document.h"
 #include "core/tensor.h"
 
@@ -40,6 +41,7 @@ struct LayerRecord {
 
 struct Checkpoint {
   std::string file;
+  FileInState mapped;               // that tensors may view; its state is empty where it is not asked for
   std::string container;            // "zip", "legacy", "safetensors"
   StateDict model;                  // names as in PyTorch: "model.0.conv.weight"; wrappers' prefixes removed
   StateDict ema;                    // averaged weights, empty if the file has none
@@ -65,8 +67,9 @@ struct Checkpoint {
   const StateDict& inference_weights() const { return ema.empty() ? model : ema; }
 };
 
-// Any supported container, told by content. Throws Error{kModel} that names the file and what is wrong.
-Checkpoint read_checkpoint(const std::string& path);
+// Any supported container, told by content. Throws Error{kModel} that names the file and what is wrong. A
+// large file whose sums were right once is not summed again while the folder knows its state.
+Checkpoint read_checkpoint(const std::string& path, const CacheFolder& cache = {});
 // The same from memory that `keeper` keeps alive (null: the caller does); errors name no file.
 Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper);
 

@@ -10,6 +10,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "core/file.h"
 #include "core/tensor.h"
 #include "models/weights/pickle_value.h"
 
@@ -18,9 +19,10 @@ namespace mtyolo::models {
 class PtFile {
  public:
   // `bytes` stay alive as long as `keeper`, of which tensors keep a copy (null: the caller keeps them). Every
-  // check of reliability.md sections 3 and 4 is done here, all CRCs included. Throws Error{kModel} with the
-  // rule as code.
-  static PtFile open_zip(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper);
+  // check of reliability.md sections 3 and 4 is done here; CRCs and manifest unless their sums are known.
+  // Throws Error{kModel} with the rule as code.
+  static PtFile open_zip(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper,
+                         Sums sums);
   static PtFile open_legacy(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper);
 
   const PickleTree& tree() const { return tree_; }

@@ -104,8 +104,10 @@ TEST_CASE("bench: yolov7 takes at most 450 MiB, 300 with --low-memory, also from
   const TempFolder cache;
   ::setenv("MTYOLO_CACHE", cache.path().c_str(), 1);
   for (int start = 0; start < 3; ++start) CHECK(peak_mib() <= 450);
-  CHECK(std::distance(std::filesystem::directory_iterator(cache.path()), {}) == 1);
-  CHECK(std::filesystem::directory_iterator(cache.path())->file_size() > 300'000'000);
+  uintmax_t most = 0;
+  for (const auto& file : std::filesystem::directory_iterator(cache.path()))
+    most = std::max(most, file.file_size());
+  CHECK(most > 300'000'000);
   words.emplace_back("--low-memory");
   CHECK(peak_mib() <= 300);
   ::setenv("MTYOLO_CACHE", "", 1);

@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "models/plan/packed_weights.h"
 #include "models/plan/plan.h"
+#include "models/weights/safetensors.h"
 #include "tests/models/random_model.h"
 #include "tests/support/temp_folder.h"
 
@@ -34,7 +35,8 @@ StateDict numbers() {
 }
 
 std::vector<float> predictions(Context& ctx, const Model& model, Element type, const std::string& folder) {
-  const Plan plan(Network::build(ctx, model.graph, model.weights, true, type, folder), 1, 64, 64);
+  const Plan plan(Network::build(ctx, model.graph, model.weights, true, type, {CacheFolder(folder), {}}), 1,
+                  64, 64);
   Plan::State state = plan.make_state(ctx);
   plan.run(ctx, random_images({1, 3, 64, 64}), state);
   const Tensor& t = state.outputs()[0].predictions;
@@ -56,7 +58,7 @@ TEST_CASE("packed weights: the first start leaves an empty file, the second fill
   const auto bytes = fs::file_size(only_file(folder.path()));
   CHECK(bytes > 1'000'000);
   CHECK(bytes > Network::build(ctx, model.graph, model.weights, true, type)->weight_bytes());
-  const PackedWeights file(ctx, folder.path(),
+  const PackedWeights file(ctx, CacheFolder(folder.path()),
                            packed_key(ctx, fold_graph(model.graph), model.weights, true, type));
   CHECK(file.tensors().size() == 2 * fold_graph(model.graph).recipes.size());
   CHECK(predictions(ctx, model, type, folder.path()) == want);
@@ -65,12 +67,13 @@ TEST_CASE("packed weights: the first start leaves an empty file, the second fill
 TEST_CASE("packed weights: a damaged file is told, not used and written anew", "[plan]") {
   const TempFolder folder;
   Context ctx(2);
-  for (int start = 0; start < 2; ++start) PackedWeights(ctx, folder.path(), "key").keep(ctx, numbers());
+  for (int start = 0; start < 2; ++start)
+    PackedWeights(ctx, CacheFolder(folder.path()), "key").keep(ctx, numbers());
   const std::string path = only_file(folder.path());
-  const auto read = [&] { return PackedWeights(ctx, folder.path(), "key").tensors(); };
+  const auto read = [&] { return PackedWeights(ctx, CacheFolder(folder.path()), "key").tensors(); };
   REQUIRE(read().size() == 2);
   CHECK(read().find("1.bias")->at({1}) == -6);
-  CHECK(PackedWeights(ctx, folder.path(), "other").tensors().empty());
+  CHECK(PackedWeights(ctx, CacheFolder(folder.path()), "other").tensors().empty());
 
   const auto whole = fs::file_size(path);
   const bool cut = GENERATE(false, true);
@@ -78,7 +81,7 @@ TEST_CASE("packed weights: a damaged file is told, not used and written anew", "
   else
     std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(-1, std::ios::end).put('\x41');
   const log::Capture said;
-  const PackedWeights damaged(ctx, folder.path(), "key");
+  const PackedWeights damaged(ctx, CacheFolder(folder.path()), "key");
   CHECK(damaged.tensors().empty());
   CHECK(said.text().find("packed weights are made anew") != std::string::npos);
   CHECK(said.text().find(path) != std::string::npos);
@@ -107,22 +110,34 @@ TEST_CASE("packed weights: the key changes with the bytes, the names and the way
   CHECK(key() != first);
 }
 
-TEST_CASE("packed weights: the files used longest ago make room, others stay", "[plan]") {
+TEST_CASE("packed weights: views of a file in a known state are told by it and their place", "[plan]") {
+  Context ctx(2);
   const TempFolder folder;
-  const auto make = [&](const std::string& name, int age) {
-    const std::string path = folder.path() + "/" + name;
-    std::ofstream(path).put('x');
-    fs::resize_file(path, uintmax_t(1) << 30);  // a hole
-    fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(age));
-    return path;
+  Model model = narrow_model("yolov7-tiny", 0.125);
+  const std::string path = folder.path("weights.safetensors");
+  StateDict twice;  // every tensor, then all of them again
+  for (const char* copy : {"a.", "b."})
+    for (const auto& [name, tensor] : model.weights.entries()) twice.add(copy + name, tensor);
+  write_safetensors(path, twice, {});
+  FileInState mapped{MappedFile::open(path), "state"};
+  const StateDict all = parse_safetensors(mapped.file->bytes(), mapped.file);
+  const auto weights = [&](const std::string& copy) {
+    StateDict some;
+    for (const auto& [name, tensor] : model.weights.entries()) some.add(name, *all.find(copy + name));
+    return some;
   };
-  const std::string old = make("packed-a.safetensors", 3), young = make("packed-b.safetensors", 2),
-                    foreign = make("else.safetensors", 9);
-  Context ctx(1);
-  for (int start = 0; start < 2; ++start) PackedWeights(ctx, folder.path(), "key").keep(ctx, numbers());
-  CHECK_FALSE(fs::exists(old));
-  CHECK(fs::exists(young));
-  CHECK(fs::exists(foreign));
+  const auto key = [&](const StateDict& tensors, const FileInState& file) {
+    return packed_key(ctx, fold_graph(model.graph), tensors, true, Element::kF32, file);
+  };
+  const std::string first = key(weights("a."), mapped);
+  CHECK(key(weights("a."), mapped) == first);
+  CHECK(key(weights("b."), mapped) != first);  // equal bytes at another place
+  CHECK(key(weights("a."), {mapped.file, "changed"}) != first);
+  CHECK(key(weights("a."), {}) == key(weights("b."), {}));  // told by their bytes
+  float* own = model.weights.find(model.graph.params[0].name)->data<float>();
+  const std::string before = key(model.weights, mapped);
+  own[0] += 1;  // beside the file: its bytes count
+  CHECK(key(model.weights, mapped) != before);
 }
 
 TEST_CASE("packed weights: a folder that cannot be written costs a line of the log", "[plan]") {
@@ -131,6 +146,6 @@ TEST_CASE("packed weights: a folder that cannot be written costs a line of the l
   std::ofstream(file).put('x');
   Context ctx(1);
   const log::Capture said;
-  PackedWeights(ctx, file + "/below", "key").keep(ctx, numbers());
+  PackedWeights(ctx, CacheFolder(file + "/below"), "key").keep(ctx, numbers());
   CHECK(said.text().find("packed weights are not kept") != std::string::npos);
 }

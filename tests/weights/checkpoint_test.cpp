@@ -3,7 +3,10 @@
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "core/file.h"
 #include "core/log.h"
@@ -13,6 +16,7 @@
 #include "models/weights/safetensors.h"
 #include "tests/support/golden.h"
 #include "tests/support/skip.h"
+#include "tests/support/temp_folder.h"
 #include "tests/weights/builders.h"
 #include "tests/weights/expect_refused.h"
 
@@ -172,6 +176,41 @@ TEST_CASE("checkpoint: weights that are not finite are named in one warning", "[
   s.add("bad", Tensor::from<float>({1, HUGE_VALF}, {2}));
   s.add("nan", Tensor::full({2}, NAN, DType::kBF16));
   CHECK(non_finite_tensors(s) == std::vector<std::string>{"bad", "nan"});
+}
+
+TEST_CASE("checkpoint: a large file's sums are checked once, and again after a change",
+          "[weights][checkpoint]") {
+  const TempFolder folder;
+  const CacheFolder cache(folder.path("cache"));
+  const std::string path = folder.path("large.pt");
+  const auto write = [&](float value) {
+    Checkpoint c;
+    c.model.add("weight", Tensor::full({9 << 20}, value));
+    write_pt(path, c);
+  };
+  const auto settled_state = [&] {
+    while (cache.state_of(path).empty()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return cache.state_of(path);
+  };
+  const auto read = [&] { return refused([&] { read_checkpoint(path, cache); }).code; };
+  write(1);
+  CHECK(read_checkpoint(path, cache).mapped.state.empty());  // changed a moment ago
+  const std::string state = settled_state();
+  CHECK(read_checkpoint(path, cache).mapped.state == state);
+  CHECK(cache.was_checked(state));
+
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(1 << 20).put('\x41');
+  CHECK(read() == "Z2");
+  const std::string damaged = settled_state();
+  CHECK(read() == "Z2");
+  CHECK_FALSE(cache.was_checked(damaged));
+  cache.mark_checked(damaged);
+  CHECK(read() == "accepted");  // not summed
+
+  write(NAN);
+  const std::string warned = settled_state();
+  CHECK(read() == "accepted");
+  CHECK_FALSE(cache.was_checked(warned));  // the next start warns too
 }
 
 TEST_CASE("digest: sums are of the stored values and the hash is of the row-major bytes",
