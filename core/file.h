@@ -37,7 +37,7 @@ std::string read_file(const std::string& path, size_t limit_bytes);
 std::string read_stdin(size_t limit_bytes);
 
 // Whether the sums of a file are checked, or known to be right (core/cache_folder.h).
-enum class Sums { kCheck, kKnown };
+enum class Checksums { kCheck, kKnown };
 
 // Threads worth starting to check so many bytes: all cores, one for little.
 int checking_threads(size_t bytes);

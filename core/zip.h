@@ -44,7 +44,7 @@ class ZipReader {
   const ZipEntry* find(std::string_view name) const;
   // The content of every entry, in their order; stored ones are not copied. CRCs are checked on all cores.
   // Throws Error with code Z2 or Z7. Called once.
-  std::vector<ZipContent> read(Sums sums = Sums::kCheck);
+  std::vector<ZipContent> read(Checksums checksums = Checksums::kCheck);
 
  private:
   struct Directory {

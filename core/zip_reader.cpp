@@ -261,10 +261,10 @@ ZipContent ZipReader::content(const ZipEntry& e) {
   return {*buffer, buffer};
 }
 
-std::vector<ZipContent> ZipReader::read(Sums sums) {
+std::vector<ZipContent> ZipReader::read(Checksums checksums) {
   std::vector<ZipContent> contents;
   for (const ZipEntry& e : entries_) contents.push_back(content(e));
-  if (sums == Sums::kKnown) return contents;
+  if (checksums == Checksums::kKnown) return contents;
   std::vector<uint32_t> crcs(contents.size());
   ThreadPool(checking_threads(bytes_.size())).parallel_for(int64_t(crcs.size()), [&](int64_t i) {
     crcs[size_t(i)] = crc32(contents[size_t(i)].bytes);

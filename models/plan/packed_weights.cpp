@@ -92,10 +92,10 @@ std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict&
 }
 
 StateDict parse_packed(Context& ctx, std::span<const std::byte> bytes,
-                       const std::shared_ptr<const void>& keeper, Sums sums) {
+                       const std::shared_ptr<const void>& keeper, Checksums checksums) {
   std::map<std::string, std::string> metadata;
   StateDict tensors = parse_safetensors(bytes, keeper, &metadata);
-  if (sums == Sums::kKnown) return tensors;
+  if (checksums == Checksums::kKnown) return tensors;
   const std::vector<uint32_t> crcs = crcs_of(ctx, tensors);
   for (size_t i = 0; i < crcs.size(); ++i)
     if (const std::string& name = tensors.entries()[i].first;
@@ -125,7 +125,7 @@ void PackedWeights::look(Context& ctx) {
   const auto file = MappedFile::open(path_);
   if (in_memory(file->bytes())) {
     const bool known = folder_.was_checked(state);
-    tensors_ = parse_packed(ctx, file->bytes(), file, known ? Sums::kKnown : Sums::kCheck);
+    tensors_ = parse_packed(ctx, file->bytes(), file, known ? Checksums::kKnown : Checksums::kCheck);
     if (!known) folder_.mark_checked(state);
   }
   state_ = State::kKept;

@@ -29,7 +29,7 @@ std::string packed_key(Context& ctx, const FoldedGraph& folded, const StateDict&
 
 // Tensors of the file's bytes, which `keeper` keeps. Throws Error{kModel} when a checksum is wrong.
 StateDict parse_packed(Context& ctx, std::span<const std::byte> bytes,
-                       const std::shared_ptr<const void>& keeper, Sums sums = Sums::kCheck);
+                       const std::shared_ptr<const void>& keeper, Checksums checksums = Checksums::kCheck);
 
 class PackedWeights {
  public:

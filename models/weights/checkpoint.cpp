@@ -213,11 +213,12 @@ bool warn_of_non_finite(const Checkpoint& c) {
   return true;
 }
 
-Checkpoint interpret(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper, Sums sums) {
+Checkpoint interpret(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper,
+                     Checksums checksums) {
   Checkpoint c;
   switch (recognise(bytes)) {
     case Container::kZip:
-      c = PtInterpreter(PtFile::open_zip(bytes, keeper, sums)).read();
+      c = PtInterpreter(PtFile::open_zip(bytes, keeper, checksums)).read();
       c.container = "zip";
       break;
     case Container::kLegacy:
@@ -235,7 +236,7 @@ Checkpoint interpret(std::span<const std::byte> bytes, const std::shared_ptr<con
 }  // namespace
 
 Checkpoint parse_checkpoint(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper) {
-  Checkpoint c = interpret(bytes, keeper, Sums::kCheck);
+  Checkpoint c = interpret(bytes, keeper, Checksums::kCheck);
   warn_of_non_finite(c);
   return c;
 }
@@ -248,7 +249,7 @@ Checkpoint read_checkpoint(const std::string& path, const CacheFolder& cache) {
     if (cache.state_of(path) != state) state.clear();  // another file took its place
     const bool large = file->bytes().size() >= kLarge;
     const bool known = large && cache.was_checked(state);
-    Checkpoint c = interpret(file->bytes(), file, known ? Sums::kKnown : Sums::kCheck);
+    Checkpoint c = interpret(file->bytes(), file, known ? Checksums::kKnown : Checksums::kCheck);
     c.file = path;
     c.mapped = {file, state};
     const bool warned = !known && warn_of_non_finite(c);

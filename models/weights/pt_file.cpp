@@ -76,7 +76,7 @@ std::shared_ptr<Storage> swapped(std::span<const std::byte> bytes, size_t item) 
 }  // namespace
 
 PtFile PtFile::open_zip(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper,
-                        Sums sums) {
+                        Checksums checksums) {
   ZipReader zip(bytes);
   const std::string_view root = find_root(zip);
   refuse_torch_script(zip, root);
@@ -87,7 +87,7 @@ PtFile PtFile::open_zip(std::span<const std::byte> bytes, const std::shared_ptr<
 
   PtFile file;
   ZipContent pickle;
-  const std::vector<ZipContent> contents = zip.read(sums);
+  const std::vector<ZipContent> contents = zip.read(checksums);
   for (size_t i = 0; i < contents.size(); ++i) {
     const ZipEntry& e = zip.entries()[i];
     const ZipContent& content = contents[i];
@@ -103,7 +103,7 @@ PtFile PtFile::open_zip(std::span<const std::byte> bytes, const std::shared_ptr<
       file.big_endian_ = order == "big";
     }
   }
-  if (sums == Sums::kCheck) check_entries(zip, root, contents);
+  if (checksums == Checksums::kCheck) check_entries(zip, root, contents);
   PickleOptions options;
   options.file_bytes = bytes.size();
   options.allow_storages = true;

@@ -22,7 +22,7 @@ class PtFile {
   // check of reliability.md sections 3 and 4 is done here; CRCs and manifest unless their sums are known.
   // Throws Error{kModel} with the rule as code.
   static PtFile open_zip(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper,
-                         Sums sums);
+                         Checksums checksums);
   static PtFile open_legacy(std::span<const std::byte> bytes, const std::shared_ptr<const void>& keeper);
 
   const PickleTree& tree() const { return tree_; }

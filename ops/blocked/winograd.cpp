@@ -40,10 +40,10 @@ struct Cut {
 };
 
 Cut cut(const WinogradTask& whole, const Extent& e, int images, int panels, int panel_blocks, int threads) {
-  // What a chunk writes and reads again should stay in the second-level cache, but all weights pass over it.
+  // What a chunk writes and reads again should stay in the second-level cache, over which all weights pass.
   constexpr int64_t kFewTiles = 28;  // two register tiles, or a weight is read too often
-  const int64_t blocks = (whole.x.channels + kBlock - 1) / kBlock * e.v + panels * panel_blocks * e.m;
-  const int64_t tiles = std::max(cache_sizes().l2 / (blocks * kBlock * 4), kFewTiles);
+  const int64_t blocks = (whole.x.channels + kBlock - 1) / kBlock * e.v + panel_blocks * e.m;
+  const int64_t tiles = std::max(cache_sizes().l2 * 3 / 4 / (blocks * kBlock * 4), kFewTiles);
   const int rows = int(std::clamp<int64_t>(tiles / whole.tile_columns, 1, whole.tile_row_end));
   Cut c{(whole.tile_row_end + rows - 1) / rows, 1};
   // Groups of at least 8 blocks: then the second transform costs a few hundredths of the products.
@@ -139,46 +139,44 @@ void WinogradConv::run_part(Context& ctx, const ConvCall& call, const Part& part
   task.tile_row_begin = part.row_begin, task.tile_row_end = part.row_end;
   task.tile_columns = (task.y.w + e.side - 1) / e.side;
   task.tiles = int64_t(part.row_end - part.row_begin) * task.tile_columns;
-  task.out_block = part.panel_begin * panel_blocks;
-  task.out_blocks = std::min(part.panel_end * panel_blocks, out_blocks) - task.out_block;
   // Positions of one sum follow each other as blocks do.
   task.v_position =
       form_ == WinogradForm::kStrided ? blocks * task.tiles * kBlock : position_stride(blocks * task.tiles);
-  task.m_position = position_stride(task.out_blocks * task.tiles);
+  task.m_position = position_stride(panel_blocks * task.tiles);
   const Tensor scratch = Tensor::empty({part.scratch}, DType::kF32, ctx.allocator());
   task.v = scratch.data<float>();
   task.m = task.v + e.v * task.v_position;
   float* no_bias = task.m + e.m * task.m_position;
   std::fill_n(no_bias, table_->panel, 0.0f);
-  task.bias = packed_.bias.data<float>() + int64_t(part.panel_begin) * table_->panel;
   task.epilogue = to_epilogue(call.activation.kind);
   task.slope = call.activation.slope;
   table_->winograd_input(task);
-  multiply(task, part.panel_begin, part.panel_end, no_bias);
-  table_->winograd_output(task);
+  // The products of one panel do not leave the caches before they are transformed.
+  for (int panel = part.panel_begin; panel < part.panel_end; ++panel) {
+    task.out_block = panel * panel_blocks;
+    task.out_blocks = std::min(panel_blocks, out_blocks - task.out_block);
+    task.bias = packed_.bias.data<float>() + int64_t(panel) * table_->panel;
+    multiply(task, panel, no_bias);
+    table_->winograd_output(task);
+  }
 }
 
 // A 1x1 convolution over the tiles of each position.
-void WinogradConv::multiply(const WinogradTask& task, int panel_begin, int panel_end,
-                            const float* no_bias) const {
-  const int panel_blocks = table_->panel / kBlock;
+void WinogradConv::multiply(const WinogradTask& task, int panel, const float* no_bias) const {
   ConvTask product;
   product.x.block_stride = product.y.block_stride = task.tiles * kBlock;
   product.x.w = product.y.w = int(task.tiles);
   product.bias = no_bias;
   product.row_end = 1;
+  product.out_blocks = task.out_blocks;
   for (int p = 0; p < extent(form_).m; ++p) {
     const Sum sum = sum_of(form_, p);
     product.x.channels = sum.count * in_channels_;
     product.block_end = (product.x.channels + kBlock - 1) / kBlock;
     product.x.data = task.v + sum.v * task.v_position;
     product.y.data = task.m + p * task.m_position;
-    for (int panel = panel_begin; panel < panel_end; ++panel) {
-      product.out_block = (panel - panel_begin) * panel_blocks;
-      product.out_blocks = std::min(panel_blocks, task.out_blocks - product.out_block);
-      product.weight = packed_.weights.data<float>() + panel * panel_stride() + sum.u * panel_floats();
-      table_->conv(product);
-    }
+    product.weight = packed_.weights.data<float>() + panel * panel_stride() + sum.u * panel_floats();
+    table_->conv(product);
   }
 }
 
@@ -201,9 +199,8 @@ void conv2d(Context& ctx, const WinogradConv& conv, const ConvCall& call) {
   const Cut c = cut(whole, e, y.n, panels, conv.table_->panel / kBlock, ctx.pool().size());
   const auto most = [](int count, int parts) { return (count + parts - 1) / parts; };
   const int64_t tiles = int64_t(most(whole.tile_row_end, c.chunks)) * whole.tile_columns;
-  const int out_blocks = most(panels, c.groups) * (conv.table_->panel / kBlock);
   const int64_t scratch = e.v * position_stride(x.blocks() * tiles) +
-                          e.m * position_stride(out_blocks * tiles) + conv.table_->panel;
+                          e.m * position_stride(conv.table_->panel / kBlock * tiles) + conv.table_->panel;
   reserve_scratch(ctx, scratch);
   ctx.pool().parallel_for(int64_t(y.n) * c.chunks * c.groups, [&](int64_t i) {
     const int group = int(i % c.groups), chunk = int(i / c.groups % c.chunks);

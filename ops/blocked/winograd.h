@@ -37,7 +37,7 @@ class WinogradConv {
   void pack_panel(Context& ctx, int panel, const Tensor& weight);
   struct Part;
   void run_part(Context& ctx, const ConvCall& call, const Part& part) const;
-  void multiply(const WinogradTask& task, int panel_begin, int panel_end, const float* no_bias) const;
+  void multiply(const WinogradTask& task, int panel, const float* no_bias) const;
   int64_t panel_floats() const { return int64_t(in_channels_) * table_->panel; }
   int64_t panel_stride() const;  // floats
   int64_t floats() const { return panels() * panel_stride(); }
