@@ -23,6 +23,8 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Takes its pages out of the process, whose memory they count as; reading brings them back.
+  void release_pages() const;
   const std::string& path() const { return path_; }
 
  private:

@@ -59,8 +59,11 @@ Network::Packing Network::packing_of(int node, bool allow_fast_forms) const {
 }
 
 // One after the other, each on all threads, the largest first: all are folded in the same memory, which stays
-// in the caches and shrinks while the packed weights and the pages of the file grow.
-void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_fast_forms) {
+// in the caches and shrinks while the packed weights grow. Pages of the file that the tensors view, if given,
+// leave the process once they were read.
+void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_fast_forms,
+                   const FileInState& mapped) {
+  constexpr int64_t kLarge = 1 << 20;          // weights
   std::vector<std::pair<int64_t, int>> order;  // most weights of a branch, node
   for (const auto& [id, recipe] : folded.recipes) {
     int64_t count = 0;
@@ -71,6 +74,7 @@ void Network::pack(Context& ctx, const FoldedGraph& folded, const StateDict& wei
   std::sort(order.rbegin(), order.rend());
   ops::FuseInto into{{}, &ctx.pool()};
   for (const auto& [count, id] : order) {
+    if (mapped.file && count >= kLarge) mapped.file->release_pages();
     if (!into.memory.defined() || count < into.memory.numel() / 2) {
       into.memory = {};
       host_allocator()->release_cached();
@@ -130,13 +134,13 @@ std::shared_ptr<const Network> Network::build(Context& ctx, const Graph& graph, 
   network->graph_ = chain_pools(folded.graph);
   network->type_ = type;
   network->image_ = image_values(network->graph_);
-  if (!place.folder) network->pack(ctx, folded, weights, allow_fast_forms);
+  if (!place.folder) network->pack(ctx, folded, weights, allow_fast_forms, place.weights);
   else {
     const PackedWeights file(ctx, place.folder,
                              packed_key(ctx, folded, weights, allow_fast_forms, type, place.weights));
     if (!file.tensors().empty()) network->adopt(file.tensors(), allow_fast_forms);
     else {
-      network->pack(ctx, folded, weights, allow_fast_forms);
+      network->pack(ctx, folded, weights, allow_fast_forms, place.weights);
       file.keep(ctx, network->packed());
     }
   }

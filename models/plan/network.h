@@ -66,7 +66,8 @@ class Network {
     ConvForm form;
   };
   Packing packing_of(int node, bool allow_fast_forms) const;
-  void pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_fast_forms);
+  void pack(Context& ctx, const FoldedGraph& folded, const StateDict& weights, bool allow_fast_forms,
+            const FileInState& mapped);
   void adopt(const StateDict& packed, bool allow_fast_forms);
   StateDict packed() const;
 

@@ -1,4 +1,4 @@
-// The kernels that multiply bf16 values: compiled for AVX512-BF16 too, whose vdpbf16ps takes a pair per lane.
+// The kernels that multiply bf16 values; with AVX512-BF16 one instruction takes a pair per lane.
 #include "ops/blocked/conv_rows.h"
 #include "ops/blocked/outer_tile.h"
 

@@ -63,9 +63,8 @@ extern const KernelTable kTable;
 namespace avx512 {
 extern const KernelTable kTable;
 }
-namespace avx512bf16 {  // the others are those of avx512
-void conv_bf16(const ConvTask& task);
-void outer_bf16(const OuterTask& task);
-}  // namespace avx512bf16
+namespace avx512bf16 {
+extern const KernelTable kTable;
+}
 
 }  // namespace mtyolo::ops::blocked

@@ -7,14 +7,8 @@ namespace mtyolo::ops::blocked {
 const KernelTable* kernels_for(std::string_view isa) {
   if (isa == common::kTable.isa) return &common::kTable;
 #if defined(__x86_64__)
-  if (isa == "avx512bf16" && __builtin_cpu_supports("avx512bf16") && kernels_for("avx512") != nullptr) {
-    static const KernelTable table = [] {
-      KernelTable t = avx512::kTable;
-      t.isa = "avx512bf16", t.conv_bf16 = avx512bf16::conv_bf16, t.outer_bf16 = avx512bf16::outer_bf16;
-      return t;
-    }();
-    return &table;
-  }
+  if (isa == "avx512bf16" && __builtin_cpu_supports("avx512bf16") && kernels_for("avx512") != nullptr)
+    return &avx512bf16::kTable;
   if (isa == "avx2" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2::kTable;
   if (isa == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))

@@ -64,8 +64,8 @@ const char* winograd_refuses(const Conv2d& p, int in_channels, int out_channels,
     return "needs at least 32 channels on both sides";
   // 32 channels come from a layer that reads the image: the chain with it (conv2d_chain.h) is faster.
   if (p.stride_h == 2 && (in_channels < 2 * kFewChannels || in_channels % kBlock != 0 ||
-                          int64_t(in_channels) * out_channels >= kManyWeights))
-    return "stride 2 needs at least 64 input channels, a multiple of 16, and fewer than 512 x 512 kernels";
+                          int64_t(in_channels) * out_channels > kManyWeights))
+    return "stride 2 needs at least 64 input channels, a multiple of 16, and at most 512 x 512 kernels";
   // Products stay f32, each of which takes the time of two in bf16.
   if (type == Element::kBF16 && winograd_form(in_channels, out_channels, p.stride_h) != WinogradForm::kF4)
     return "F(2x2, 3x3) saves too few products for bf16 maps";
