@@ -342,7 +342,7 @@ def main():
         return 0
     if args.own:
         subprocess.run([str(ROOT / "mtyolo"), "build"], check=True)      # building is no part of a start
-        for _ in range(2):      # neither is keeping the packed weights, done once per network and build
+        for _ in range(3):      # none is keeping the packed weights and finding their sums right, once per network and build
             Engine("mtyolo", shlex.split(args.own) + ["--threads", "2"], 2).close()
     python = prepare_python(args.engines, not args.no_install)
     if "ncnn" in args.engines:      # converting is no part of a start either
