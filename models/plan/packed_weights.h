@@ -2,8 +2,8 @@
 // of packing anew: one safetensors file per network in a cache folder, safe to delete at any time.
 //
 // The first start with a network leaves an empty file, the second fills it: what runs only once costs neither
-// time nor disk. It is mapped only where it is in memory already, because from a disk the weight file, a
-// quarter of its size, is read and packed sooner.
+// time nor disk. It is mapped only where most of it is in memory already, because from a disk the weight
+// file, a quarter of its size, is read and packed sooner.
 #pragma once
 
 #include <string>
