@@ -54,12 +54,18 @@ std::string text_of(const FoldRecipe& recipe, const ops::Conv2d& p) {
 // longer than packing, and the next start finds them.
 bool in_memory(std::span<const std::byte> bytes) {
   const size_t page = size_t(::sysconf(_SC_PAGESIZE));
+  const size_t piece = (size_t(128) << 10) / page;  // pages; Linux reads no more at one request
   std::vector<unsigned char> pages((bytes.size() + page - 1) / page);
-  void* begin = const_cast<std::byte*>(bytes.data());
+  auto* begin = const_cast<std::byte*>(bytes.data());
   if (::mincore(begin, bytes.size(), pages.data()) != 0) return false;
-  const auto missing = std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return !(p & 1); });
-  if (missing > 0) ::madvise(begin, bytes.size(), MADV_WILLNEED);
-  return size_t(missing) <= pages.size() / 4;
+  size_t missing = 0;
+  for (size_t i = 0; i < pages.size(); i += piece) {
+    const size_t count = std::min(piece, pages.size() - i);
+    const auto absent = std::count_if(&pages[i], &pages[i] + count, [](unsigned char p) { return !(p & 1); });
+    if (absent > 0) ::madvise(begin + i * page, count * page, MADV_WILLNEED);
+    missing += size_t(absent);
+  }
+  return missing <= pages.size() / 4;
 }
 
 // Used today, for make_room. Not at every start: that makes a new state, whose sums are checked again.
